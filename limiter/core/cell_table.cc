@@ -1,0 +1,215 @@
+#include "limiter/core/cell_table.h"
+
+#include <algorithm>
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <memory>
+#include <new>
+
+#include "algorithms/sliding_window.h"
+
+namespace weir {
+namespace {
+
+// A link: 8 bits of the key above, the cell's index + 1 below; 0 ends a chain.
+constexpr uint32_t kIndexBits = 24;
+constexpr uint32_t kIndexMask = (1U << kIndexBits) - 1;
+constexpr std::size_t kShardKeysMax = kIndexMask - 1;
+// Cells the hand looks at for one insertion: bounds the time under the lock.
+constexpr uint32_t kSweepMax = 64;
+
+uint32_t TagOf(const Key& key) { return static_cast<uint32_t>(key.hi >> 56) << kIndexBits; }
+
+std::size_t ShardCapacity(std::size_t keys_max) {
+  const std::size_t with_slack = keys_max + keys_max / 16 + CellTable::kShards - 1;
+  return std::clamp<std::size_t>(with_slack / CellTable::kShards, 1, kShardKeysMax);
+}
+
+std::size_t HeadsPerShard(std::size_t capacity) { return std::bit_ceil(capacity); }
+
+std::size_t ShardBytes(std::size_t capacity) {
+  const std::size_t links = capacity + HeadsPerShard(capacity);
+  return capacity * sizeof(Cell) + (links * sizeof(uint32_t) + 63) / 64 * 64;
+}
+
+constexpr uint64_t kMinusOne = ~uint64_t{0};
+
+}  // namespace
+
+LazyMemory::LazyMemory(std::size_t bytes) : block_(std::calloc(1, bytes + alignof(Cell))) {
+  if (block_ != nullptr) return;
+  std::fprintf(stderr, "weir: no memory for %zu bytes of keys: lower --keys-max\n", bytes);
+  std::abort();
+}
+
+LazyMemory::~LazyMemory() { std::free(block_); }
+
+std::byte* LazyMemory::data() const {
+  const auto address = reinterpret_cast<std::uintptr_t>(block_);
+  return static_cast<std::byte*>(block_) + (alignof(Cell) - address % alignof(Cell));
+}
+
+uint64_t* RingPool::Take(std::size_t words, std::atomic<int64_t>& bytes_left) {
+  if (free_.size() <= words) free_.resize(words + 1);
+  std::vector<uint64_t*>& free = free_[words];
+  if (free.empty()) {
+    const std::size_t ring_bytes = words * sizeof(uint64_t);
+    const std::size_t rings = std::max<std::size_t>(1, kSlabBytes / ring_bytes);
+    const auto slab_bytes = static_cast<int64_t>(rings * ring_bytes);
+    if (bytes_left.fetch_sub(slab_bytes, std::memory_order_relaxed) < slab_bytes) {
+      bytes_left.fetch_add(slab_bytes, std::memory_order_relaxed);
+      return nullptr;
+    }
+    slabs_.push_back(std::make_unique<uint64_t[]>(rings * words));
+    for (std::size_t i = 0; i < rings; ++i) free.push_back(slabs_.back().get() + i * words);
+  }
+  uint64_t* ring = free.back();
+  free.pop_back();
+  std::fill_n(ring, words, 0);
+  return ring;
+}
+
+void RingPool::Give(uint64_t* ring, std::size_t words) { free_[words].push_back(ring); }
+
+CellTable::CellTable(std::size_t keys_max, std::size_t ring_bytes_max)
+    : ring_bytes_left_(static_cast<int64_t>(ring_bytes_max)),
+      ring_bytes_max_(static_cast<int64_t>(ring_bytes_max)),
+      memory_(ShardBytes(ShardCapacity(keys_max)) * kShards) {
+  const std::size_t capacity = ShardCapacity(keys_max);
+  std::byte* base = memory_.data();
+  for (Shard& shard : shards_) {
+    shard.capacity_ = static_cast<uint32_t>(capacity);
+    shard.cells_ = reinterpret_cast<Cell*>(base);
+    shard.links_ = reinterpret_cast<uint32_t*>(base + capacity * sizeof(Cell));
+    shard.heads_ = shard.links_ + capacity;
+    shard.heads_mask_ = HeadsPerShard(capacity) - 1;
+    shard.ring_bytes_left_ = &ring_bytes_left_;
+    base += ShardBytes(capacity);
+  }
+}
+
+Cell* CellTable::Shard::Find(const Key& key) {
+  const uint32_t tag = TagOf(key);
+  for (uint32_t link = *HeadOf(key); link != 0;) {
+    const uint32_t index = (link & kIndexMask) - 1;
+    if ((link & ~kIndexMask) == tag && cells_[index].key == key) return &cells_[index];
+    link = links_[index];
+  }
+  return nullptr;
+}
+
+Cell* CellTable::Shard::Insert(const Key& key, const Limit& limit, const Instant& now) {
+  if (free_ == 0 && used_ == capacity_ && !EvictIdle(now, 0)) {
+    stats_.refused.Add(1);
+    return nullptr;
+  }
+  uint64_t* ring = nullptr;
+  if (limit.algorithm == Algorithm::kSlidingWindow) {
+    ring = TakeRing(limit, now);
+    if (ring == nullptr) {
+      stats_.refused.Add(1);
+      return nullptr;
+    }
+  }
+  uint32_t index = used_;
+  if (free_ != 0) {
+    index = (free_ & kIndexMask) - 1;
+    free_ = links_[index];
+  } else {
+    ++used_;
+  }
+  Cell* cell = new (&cells_[index]) Cell();
+  cell->key = key;
+  cell->algorithm = limit.algorithm;
+  cell->precision = static_cast<uint8_t>(limit.precision);
+  if (ring != nullptr) cell->ring = ring;
+  uint32_t* head = HeadOf(key);
+  links_[index] = *head;
+  *head = TagOf(key) | (index + 1);
+  stats_.keys[static_cast<std::size_t>(limit.algorithm)].Add(1);
+  return cell;
+}
+
+bool CellTable::Shard::Unlink(const Key& key) {
+  const uint32_t tag = TagOf(key);
+  for (uint32_t* link = HeadOf(key); *link != 0;) {
+    const uint32_t index = (*link & kIndexMask) - 1;
+    if ((*link & ~kIndexMask) != tag || cells_[index].key != key) {
+      link = &links_[index];
+      continue;
+    }
+    Cell& cell = cells_[index];
+    if (cell.algorithm == Algorithm::kSlidingWindow) {
+      rings_.Give(cell.ring, sliding_window::RingWords(cell.precision));
+    }
+    stats_.keys[static_cast<std::size_t>(cell.algorithm)].Add(kMinusOne);
+    *link = links_[index];
+    links_[index] = free_;
+    free_ = index + 1;
+    return true;
+  }
+  return false;
+}
+
+bool CellTable::Shard::Erase(const Key& key) { return Unlink(key); }
+
+uint64_t* CellTable::Shard::TakeRing(const Limit& limit, const Instant& now) {
+  const std::size_t words = sliding_window::RingWords(limit.precision);
+  uint64_t* ring = rings_.Take(words, *ring_bytes_left_);
+  // Without bytes for another slab, an idle key's ring of this length does as well.
+  if (ring == nullptr && EvictIdle(now, words)) ring = rings_.Take(words, *ring_bytes_left_);
+  return ring;
+}
+
+bool CellTable::Shard::EvictIdle(const Instant& now, std::size_t ring_words) {
+  for (uint32_t step = 0; step < std::min(kSweepMax, used_); ++step) {
+    Cell& cell = cells_[hand_];
+    hand_ = hand_ + 1 >= used_ ? 0 : hand_ + 1;
+    if (!cell.IdleAt(now)) continue;
+    if (ring_words != 0 && (cell.algorithm != Algorithm::kSlidingWindow ||
+                            sliding_window::RingWords(cell.precision) != ring_words)) {
+      continue;
+    }
+    const Key key = cell.key;
+    // The remains of an erased key: the key itself may live on in another cell.
+    if (Find(key) != &cell) continue;
+    Unlink(key);
+    stats_.evictions_idle.Add(1);
+    return true;
+  }
+  return false;
+}
+
+uint64_t CellTable::keys(Algorithm algorithm) const {
+  uint64_t sum = 0;
+  for (const Shard& shard : shards_) {
+    sum += shard.stats_.keys[static_cast<std::size_t>(algorithm)].Get();
+  }
+  return sum;
+}
+
+uint64_t CellTable::evictions_idle() const {
+  uint64_t sum = 0;
+  for (const Shard& shard : shards_) sum += shard.stats_.evictions_idle.Get();
+  return sum;
+}
+
+uint64_t CellTable::refused() const {
+  uint64_t sum = 0;
+  for (const Shard& shard : shards_) sum += shard.stats_.refused.Get();
+  return sum;
+}
+
+uint64_t CellTable::capacity() const { return uint64_t{shards_[0].capacity_} * kShards; }
+
+uint64_t CellTable::bytes() const {
+  const uint64_t held = keys(Algorithm::kFixedWindow) + keys(Algorithm::kSlidingWindow) +
+                        keys(Algorithm::kTokenBucket);
+  const int64_t ring_bytes = ring_bytes_max_ - ring_bytes_left_.load(std::memory_order_relaxed);
+  return held * (sizeof(Cell) + 2 * sizeof(uint32_t)) + static_cast<uint64_t>(ring_bytes);
+}
+
+}  // namespace weir

@@ -1,0 +1,174 @@
+#pragma once
+
+// The bounded table of key states: 64 shards, each a fixed array of 64-byte cells behind its own
+// lock. Memory is reserved at start and touched when used, so nothing is ever rehashed under a
+// lock.
+//
+// Within a shard, cells lie densely in the order of their first use and are found through chains
+// of 4-byte links that carry 8 bits of the key: a lookup touches one link and, but for one false
+// match in 256, one cell.
+//
+// A cell that is *idle* (nothing charged any more) carries no information: a full shard evicts idle
+// cells, found by a hand that sweeps the array; live state is never evicted.
+//
+// Thread safety: each shard by its lock (see Shard). Lock order where several are held: ascending
+// shard index.
+
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "algorithms/fixed_window.h"
+#include "algorithms/limit.h"
+#include "algorithms/token_bucket.h"
+#include "limiter/core/clock.h"
+#include "limiter/core/counters.h"
+#include "limiter/core/key.h"
+#include "limiter/core/mutex.h"
+
+namespace weir {
+
+struct alignas(64) Cell {
+  Key key;
+  // When nothing is charged any more, on the clock of the algorithm: wall time for fixed windows,
+  // monotonic time for the others.
+  int64_t idle_at_ns = 0;
+  union {
+    token_bucket::State token_bucket;
+    fixed_window::State fixed_window;
+    uint64_t* ring;  // sliding window: RingWords(precision) words owned by the shard
+  };
+  Algorithm algorithm = Algorithm::kFixedWindow;
+  uint8_t precision = 0;  // sliding window: says how long the ring is
+  bool kept = false;      // not to be evicted while the request that looked at it is decided
+  // Fixed window: before this time the clock has stepped back so far that the state is void.
+  int64_t void_before_ns = 0;
+
+  Cell() : fixed_window{} {}
+  bool IdleAt(const Instant& now) const {
+    if (kept) return false;
+    if (algorithm != Algorithm::kFixedWindow) return idle_at_ns <= now.mono_ns;
+    return idle_at_ns <= now.wall_ns || now.wall_ns < void_before_ns;
+  }
+};
+static_assert(sizeof(Cell) == 64);
+
+// Zeroed memory that costs nothing until it is touched: the C library takes an allocation of this
+// size from the kernel, whose fresh pages are zero.
+class LazyMemory {
+ public:
+  // Ends the process if there is no such memory: without it nothing can be limited.
+  explicit LazyMemory(std::size_t bytes);
+  ~LazyMemory();
+  LazyMemory(const LazyMemory&) = delete;
+  LazyMemory& operator=(const LazyMemory&) = delete;
+  std::byte* data() const;  // aligned to a cell
+
+ private:
+  void* block_;
+};
+
+// Rings of sliding windows, by length; carved from slabs and reused, never returned.
+class RingPool {
+ public:
+  // nullptr: `bytes_left` does not cover another slab. Rings come zeroed.
+  uint64_t* Take(std::size_t words, std::atomic<int64_t>& bytes_left);
+  void Give(uint64_t* ring, std::size_t words);
+
+ private:
+  static constexpr std::size_t kSlabBytes = 16384;
+  std::vector<std::vector<uint64_t*>> free_;  // by words
+  std::vector<std::unique_ptr<uint64_t[]>> slabs_;
+};
+
+class CellTable {
+ public:
+  static constexpr std::size_t kShards = 64;
+
+  // Counters of one shard; read without its lock.
+  struct Stats {
+    Counter keys[3];  // by algorithm; evicted ones are subtracted by adding 2^64 - 1
+    Counter evictions_idle;
+    Counter refused;  // no room: every cell the hand looked at was live
+  };
+
+  class ABSL_LOCKABLE Shard {
+   public:
+    void Lock() ABSL_EXCLUSIVE_LOCK_FUNCTION() { mutex_.Lock(); }
+    void Unlock() ABSL_UNLOCK_FUNCTION() { mutex_.Unlock(); }
+
+    // nullptr: not held. The pointer is valid until the shard is unlocked.
+    Cell* Find(const Key& key) ABSL_EXCLUSIVE_LOCKS_REQUIRED(this);
+    // A cell with zeroed state for a key not held, evicting an idle one if the shard is full.
+    // nullptr: full of live state, or no memory left for a ring. REQUIRES: Find(key) == nullptr.
+    Cell* Insert(const Key& key, const Limit& limit, const Instant& now)
+        ABSL_EXCLUSIVE_LOCKS_REQUIRED(this);
+    // Forgets a key. Returns whether it was held.
+    bool Erase(const Key& key) ABSL_EXCLUSIVE_LOCKS_REQUIRED(this);
+
+   private:
+    friend class CellTable;
+    uint32_t* HeadOf(const Key& key) { return &heads_[key.hi & heads_mask_]; }
+    bool Unlink(const Key& key) ABSL_EXCLUSIVE_LOCKS_REQUIRED(this);
+    // Forgets an idle key, one with a ring of `ring_words` unless that is 0. Returns whether the
+    // hand met one.
+    bool EvictIdle(const Instant& now, std::size_t ring_words)
+        ABSL_EXCLUSIVE_LOCKS_REQUIRED(this);
+    uint64_t* TakeRing(const Limit& limit, const Instant& now)
+        ABSL_EXCLUSIVE_LOCKS_REQUIRED(this);
+
+    Mutex mutex_;
+    Cell* cells_ = nullptr;      // capacity_ of them
+    uint32_t* links_ = nullptr;  // per cell: the next of its chain
+    uint32_t* heads_ = nullptr;  // heads_mask_ + 1 of them
+    uint64_t heads_mask_ = 0;
+    uint32_t capacity_ = 0;
+    uint32_t used_ = 0;           // cells ever taken from the array
+    uint32_t free_ = 0;           // link to the first freed cell
+    uint32_t hand_ = 0;
+    RingPool rings_;
+    std::atomic<int64_t>* ring_bytes_left_ = nullptr;
+    Stats stats_;
+  };
+
+  // Room for keys_max keys plus 1/16 of slack, because keys do not spread evenly over shards.
+  // Rings together take at most ring_bytes_max.
+  CellTable(std::size_t keys_max, std::size_t ring_bytes_max);
+
+  Shard& ShardOf(const Key& key) { return shards_[ShardIndex(key)]; }
+  static std::size_t ShardIndex(const Key& key) { return key.lo % kShards; }
+  Shard& shard(std::size_t index) { return shards_[index]; }
+
+  uint64_t keys(Algorithm algorithm) const;
+  uint64_t evictions_idle() const;
+  uint64_t refused() const;
+  uint64_t capacity() const;
+  // Bytes of cells, links and rings that are in use.
+  uint64_t bytes() const;
+
+ private:
+  std::array<Shard, kShards> shards_;
+  std::atomic<int64_t> ring_bytes_left_;
+  const int64_t ring_bytes_max_;
+  LazyMemory memory_;
+};
+
+class ABSL_SCOPED_LOCKABLE ShardLock {
+ public:
+  explicit ShardLock(CellTable::Shard& shard) ABSL_EXCLUSIVE_LOCK_FUNCTION(shard)
+      : shard_(shard) {
+    shard_.Lock();
+  }
+  ~ShardLock() ABSL_UNLOCK_FUNCTION() { shard_.Unlock(); }
+  ShardLock(const ShardLock&) = delete;
+  ShardLock& operator=(const ShardLock&) = delete;
+
+ private:
+  CellTable::Shard& shard_;
+};
+
+}  // namespace weir

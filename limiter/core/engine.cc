@@ -1,0 +1,242 @@
+#include "limiter/core/engine.h"
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "limiter/core/accounting.h"
+
+namespace weir {
+namespace {
+
+constexpr int64_t kSecondNs = 1'000'000'000;
+
+// The key of an override names no rule: what identifies it are its entries and its window.
+constexpr char kOverridePath[] = "";
+
+Key EntriesKey(SipHasher hasher, std::span<const Entry> entries, const Rule* rule) {
+  hasher.Word(entries.size());
+  for (std::size_t i = 0; i < entries.size(); ++i) {
+    hasher.String(entries[i].key);
+    const bool shared = rule != nullptr && rule->any_shared && rule->levels[i].shared;
+    hasher.String(shared ? std::string_view(rule->levels[i].pattern) : entries[i].value);
+  }
+  return KeyOf(hasher);
+}
+
+// Whether the descriptor counts as a quota that passes whatever the store says: a quota in shadow
+// mode, and under global quota mode what no limit applies to.
+bool PassesAsQuota(const Outcome& outcome, bool global_quota_mode) {
+  if (outcome.kind == Outcome::Kind::kUnmatched) return global_quota_mode;
+  return outcome.kind == Outcome::Kind::kLimited && outcome.shadowed() &&
+         (global_quota_mode || outcome.rule->quota_mode);
+}
+
+}  // namespace
+
+void Check::OnAnswered() {
+  if (answered_in_run_ != nullptr) *answered_in_run_ = true;
+  Engine& engine = *engine_;
+  const std::shared_ptr<const RuleTable> kept = std::move(table_);
+  engine.Finish(kept != nullptr ? *kept : *worker_->table_, *worker_, *this);
+  OnChecked();
+  // This may be the last reference: a large table takes long to destroy.
+  if (kept.use_count() == 1) engine.executor_.Post([kept] {});
+}
+
+Engine::Engine(const EngineOptions& options, Clock& clock, Store& store, Executor& executor,
+               SeriesRegistry& series)
+    : options_(options), clock_(clock), store_(store), executor_(executor), series_(series) {}
+
+Worker& Engine::AddWorker() {
+  MutexLock lock(mutex_);
+  workers_.push_back(std::make_unique<Worker>());
+  return *workers_.back();
+}
+
+void Engine::SetRules(std::shared_ptr<const RuleTable> table) {
+  {
+    MutexLock lock(mutex_);
+    std::swap(table_, table);
+    // Release: who reads the new version finds the new table under the lock.
+    version_.fetch_add(1, std::memory_order_release);
+  }
+  if (table != nullptr) executor_.Post([old = std::move(table)] {});
+}
+
+std::shared_ptr<const RuleTable> Engine::rules() const {
+  MutexLock lock(mutex_);
+  return table_;
+}
+
+const RuleTable& Engine::Refresh(Worker& worker) {
+  const uint64_t version = version_.load(std::memory_order_acquire);
+  if (worker.table_version_ != version) {
+    std::shared_ptr<const RuleTable> old = rules();
+    std::swap(worker.table_, old);
+    worker.table_version_ = version;
+    // Slots of statistics outlive tables, but a rule may now key its series otherwise.
+    worker.stat_slots_.clear();
+    // This may be the last reference: a large table takes long to destroy.
+    if (old != nullptr) executor_.Post([old = std::move(old)] {});
+  }
+  return *worker.table_;
+}
+
+void Engine::MatchOne(Worker& worker, const RuleTable& table, const RuleTable::Domain& domain,
+                      const Descriptor& descriptor, Outcome& outcome) {
+  if (descriptor.entries.empty()) return;
+  if (descriptor.limit.has_value()) {
+    const LimitOverride& limit = *descriptor.limit;
+    MakeLimit({.hits = limit.requests_per_unit, .window_ns = UnitSeconds(limit.unit) * kSecondNs},
+              &outcome.limit);
+    outcome.kind = Outcome::Kind::kLimited;
+    outcome.unit = limit.unit;
+    if (options_.quota_mode) outcome.weight = Weight::kQuota;
+    const RuleTableOptions& options = table.options();
+    outcome.near_limit = NearLimit(outcome.limit.capacity, options.near_limit_ratio);
+    outcome.key =
+        EntriesKey(KeyPrefix(options.secret, options.key_prefix, RuleTable::NameOf(domain),
+                             kOverridePath, outcome.limit),
+                   descriptor.entries, nullptr);
+    return;
+  }
+  const Rule* rule = table.Find(domain, descriptor.entries, worker.scratch_);
+  if (rule == nullptr) return;
+  outcome.rule = rule;
+  if (rule->unlimited) {
+    outcome.kind = Outcome::Kind::kUnlimited;
+    return;
+  }
+  outcome.kind = Outcome::Kind::kLimited;
+  outcome.limit = rule->limit;
+  outcome.near_limit = rule->near_limit;
+  // The response's unit cannot express a multiplied window.
+  outcome.unit = rule->unit_multiplier == 1 ? rule->unit : Unit::kUnknown;
+  outcome.weight = rule->shadow_mode                        ? Weight::kShadow
+                   : rule->quota_mode || options_.quota_mode ? Weight::kQuota
+                                                             : Weight::kEnforced;
+  outcome.key = EntriesKey(rule->key_prefix, descriptor.entries, rule);
+}
+
+void Engine::ApplyReplaces(Check& check) {
+  for (std::size_t i = 0; i < check.outcomes.size(); ++i) {
+    const Rule* replacing = check.outcomes[i].rule;
+    if (replacing == nullptr) continue;
+    for (const std::string& name : replacing->replaces) {
+      for (std::size_t j = 0; j < check.outcomes.size(); ++j) {
+        Outcome& outcome = check.outcomes[j];
+        // A replaced rule still replaces others, so its `rule` stays until all are applied.
+        if (j != i && outcome.kind == Outcome::Kind::kLimited && outcome.rule != nullptr &&
+            outcome.rule->name == name) {
+          outcome.kind = Outcome::Kind::kUnmatched;
+        }
+      }
+    }
+  }
+}
+
+void Engine::Match(Worker& worker, const RuleTable& table, Check& check) {
+  check.outcomes.clear();
+  check.outcomes.resize(check.descriptors.size());
+  const RuleTable::Domain* domain = table.FindDomain(check.domain);
+  check.domain_known = domain != nullptr;
+  if (domain != nullptr) {
+    for (std::size_t i = 0; i < check.descriptors.size(); ++i) {
+      MatchOne(worker, table, *domain, check.descriptors[i], check.outcomes[i]);
+    }
+    if (table.any_replaces()) ApplyReplaces(check);
+  }
+}
+
+void Engine::Run(Worker& worker, Check& check) {
+  const RuleTable& table = Refresh(worker);
+  check.engine_ = this;
+  check.worker_ = &worker;
+  check.global_shadow = false;
+  Match(worker, table, check);
+  check.asks_.clear();
+  check.asked_.clear();
+  check.quota_passes_ = false;
+  check.now = clock_.Now();
+  AcquireOptions acquire{check.now, check.charge_denied, {}};
+  for (std::size_t i = 0; i < check.outcomes.size(); ++i) {
+    const Outcome& outcome = check.outcomes[i];
+    if (outcome.kind == Outcome::Kind::kLimited) {
+      Ask& ask = check.asks_.emplace_back();
+      ask.limit = &outcome.limit;
+      ask.key = outcome.key;
+      ask.op = check.descriptors[i].op;
+      ask.weight = outcome.weight;
+      ask.hits = check.descriptors[i].hits;
+      check.asked_.push_back(static_cast<uint32_t>(i));
+    }
+    check.quota_passes_ |= PassesAsQuota(outcome, options_.quota_mode);
+  }
+  if (check.quota_passes_) acquire.verdict.Add(Weight::kQuota, true);
+  bool answered = false;
+  check.answered_in_run_ = &answered;
+  if (check.asks_.empty()) {
+    check.OnAnswered();
+  } else {
+    store_.Acquire(check.asks_, acquire, check);
+  }
+  if (answered) return;  // and the check may be gone
+  // It waits: meanwhile the worker may go on to newer rules.
+  check.answered_in_run_ = nullptr;
+  check.table_ = worker.table_;
+}
+
+void Engine::Finish(const RuleTable& table, Worker& worker, Check& check) {
+  Verdict verdict;
+  for (std::size_t a = 0; a < check.asks_.size(); ++a) {
+    const Ask& ask = check.asks_[a];
+    Outcome& outcome = check.outcomes[check.asked_[a]];
+    outcome.decision = ask.grant.decision;
+    outcome.remaining_before = ask.grant.remaining_before;
+    outcome.source = ask.grant.source;
+    verdict.Add(outcome.weight, outcome.decision.allowed);
+  }
+  if (check.quota_passes_) verdict.Add(Weight::kQuota, true);
+  check.allowed = verdict.allowed();
+  check.global_shadow = options_.shadow_mode && !check.allowed;
+  if (check.counted) Count(table, worker, check);
+}
+
+void Engine::Count(const RuleTable& table, Worker& worker, const Check& check) {
+  const Accounting accounting(worker.counters_, series_, worker.stat_slots_, options_.count_stats,
+                              options_.shadow_mode);
+  if (check.global_shadow) worker.counters_.global_shadow.Add(1);
+  const RuleTable::Domain* domain =
+      check.domain_known ? table.FindDomain(check.domain) : nullptr;
+  for (std::size_t i = 0, a = 0; i < check.outcomes.size(); ++i) {
+    const bool asked = a < check.asked_.size() && check.asked_[a] == i;
+    if (asked) {
+      accounting.Count(check.outcomes[i], check.descriptors[i], check.asks_[a++].grant, *domain);
+    } else if (check.outcomes[i].kind == Outcome::Kind::kUnmatched &&
+               check.outcomes[i].rule == nullptr) {  // a replaced limit did match
+      worker.counters_.unmatched.At(domain == nullptr ? 0 : RuleTable::DomainSlot(*domain)).Add(1);
+    }
+  }
+}
+
+Explanation Engine::Explain(Worker& worker, std::string_view domain,
+                            const Descriptor& descriptor) {
+  Explanation explanation;
+  const RuleTable& table = Refresh(worker);
+  explanation.table = worker.table_;
+  const RuleTable::Domain* found = table.FindDomain(domain);
+  explanation.domain_known = found != nullptr;
+  if (found == nullptr) return explanation;
+  MatchOne(worker, table, *found, descriptor, explanation.outcome);
+  if (!descriptor.limit.has_value()) {
+    table.Find(*found, descriptor.entries, worker.scratch_, &explanation.steps);
+  }
+  return explanation;
+}
+
+}  // namespace weir

@@ -1,0 +1,83 @@
+#pragma once
+
+// Which metric series exist. Rules and domains get slots when a configuration is compiled; only
+// statistics that a rule keys by runtime values get slots later. A budget bounds them all: above it
+// series fold into `__overflow__`, so that neither a large configuration nor a caller's values
+// make metrics grow without end.
+//
+// Thread safety: safe from any thread; one lock, never taken by a warm check.
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <string>
+#include <string_view>
+#include <tuple>
+#include <vector>
+
+#include "limiter/core/mutex.h"
+
+namespace weir {
+
+inline constexpr char kOverflowLabel[] = "__overflow__";
+inline constexpr char kUnknownDomainLabel[] = "_unknown";
+
+// A level of a statistic as the reference's label text: ':' and '|', which mean something to statsd,
+// and the dots of an IPv4 address become '_'. The level stays whole at other dots.
+std::string StatLabelText(std::string_view level);
+
+class SeriesRegistry {
+ public:
+  // Series one slot stands for when the budget is reckoned: the decisions, hits and near-limit
+  // series of a rule in normal operation; the families of a statistic.
+  static constexpr std::size_t kSeriesPerRule = 12;
+  static constexpr std::size_t kSeriesPerStat = 5;
+
+  struct RuleLabels {
+    std::string domain;
+    std::string rule;
+    bool operator<(const RuleLabels& o) const {
+      return std::tie(domain, rule) < std::tie(o.domain, o.rule);
+    }
+  };
+  struct StatLabels {
+    std::string domain;
+    std::string key1;
+    std::string key2;  // empty: the label is absent
+    bool operator<(const StatLabels& o) const {
+      return std::tie(domain, key1, key2) < std::tie(o.domain, o.key1, o.key2);
+    }
+  };
+
+  explicit SeriesRegistry(std::size_t series_max);
+
+  // The slot for the labels, a new one while the budget lasts, else the overflow slot.
+  uint32_t RuleSlot(const RuleLabels& labels);
+  uint32_t StatSlot(const StatLabels& labels);
+  // As StatSlot, but over budget the values fold into `overflow_slot`, the rule's own.
+  uint32_t DynamicStatSlot(const StatLabels& labels, uint32_t overflow_slot);
+  uint32_t DomainSlot(std::string_view domain);
+
+  // Labels by slot, for exporters.
+  std::vector<RuleLabels> rules() const;
+  std::vector<StatLabels> stats() const;
+  std::vector<std::string> domains() const;
+  // Requests for a new slot that were folded into an overflow slot.
+  uint64_t dropped() const;
+
+ private:
+  bool Spend(std::size_t series) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  const std::size_t series_max_;
+  mutable Mutex mutex_;
+  std::size_t series_ ABSL_GUARDED_BY(mutex_) = 0;
+  uint64_t dropped_ ABSL_GUARDED_BY(mutex_) = 0;
+  std::map<RuleLabels, uint32_t> rule_slots_ ABSL_GUARDED_BY(mutex_);
+  std::map<StatLabels, uint32_t> stat_slots_ ABSL_GUARDED_BY(mutex_);
+  std::map<std::string, uint32_t, std::less<>> domain_slots_ ABSL_GUARDED_BY(mutex_);
+  std::vector<RuleLabels> rules_ ABSL_GUARDED_BY(mutex_);
+  std::vector<StatLabels> stats_ ABSL_GUARDED_BY(mutex_);
+  std::vector<std::string> domains_ ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace weir

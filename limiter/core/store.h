@@ -1,0 +1,92 @@
+#pragma once
+
+// The one door to limiter state. The memory store answers at once; a shared store answers later.
+//
+// Thread safety: implementations are called from many threads at once.
+
+#include <cstdint>
+#include <span>
+
+#include "algorithms/decision.h"
+#include "algorithms/limit.h"
+#include "limiter/core/clock.h"
+#include "limiter/core/descriptor.h"
+#include "limiter/core/key.h"
+#include "limiter/core/policy.h"
+
+namespace weir {
+
+// What decided. The numbers are those of weir.v1.Source.
+enum class Source : uint8_t {
+  kNone = 0,         // nothing had to be decided: no rule, or an unlimited one
+  kMemory = 1,       // the embedded memory store
+  kLease = 2,        // hits leased from the shared store
+  kStore = 3,        // the shared store, for this request
+  kDeniedCache = 4,  // a denial remembered from the shared store
+  kPolicy = 5,       // a failure or overflow policy
+};
+inline constexpr std::size_t kSources = 6;
+
+// How a descriptor bears on the verdict over the whole request.
+enum class Weight : uint8_t {
+  kEnforced,  // its denial denies the request
+  kShadow,    // its denial is only recorded
+  kQuota,     // the request is denied when all of this weight are
+};
+
+// The verdict over a request from those of its descriptors.
+class Verdict {
+ public:
+  void Add(Weight weight, bool allowed) {
+    if (weight == Weight::kEnforced && !allowed) denied_ = true;
+    if (weight == Weight::kQuota) (allowed ? quota_allowed_ : quota_denied_) = true;
+  }
+  bool allowed() const { return !denied_ && !(quota_denied_ && !quota_allowed_); }
+
+ private:
+  bool denied_ = false;
+  bool quota_allowed_ = false;
+  bool quota_denied_ = false;
+};
+
+struct Grant {
+  Decision decision;
+  uint64_t remaining_before = 0;  // hits that would have passed before this call charged any
+  Source source = Source::kNone;
+};
+
+// One descriptor's question to the store. `limit` outlives the call.
+struct Ask {
+  const Limit* limit = nullptr;
+  Key key;
+  Op op = Op::kTake;
+  Weight weight = Weight::kEnforced;
+  uint64_t hits = 1;
+  Grant grant;  // the answer
+};
+
+// Told once that every ask of an Acquire has its grant, possibly before Acquire returns.
+class Answered {
+ public:
+  virtual void OnAnswered() = 0;
+
+ protected:
+  ~Answered() = default;
+};
+
+struct AcquireOptions {
+  Instant now;
+  ChargeDenied charge_denied = ChargeDenied::kFirst;
+  // What else of the request already counts for the verdict (quota descriptors that pass).
+  Verdict verdict;
+};
+
+class Store {
+ public:
+  virtual ~Store() = default;
+  // Decides all asks of one request, charging as options.charge_denied says, and fills each
+  // ask's grant. `asks` and `answered` live until OnAnswered.
+  virtual void Acquire(std::span<Ask> asks, const AcquireOptions& options, Answered& answered) = 0;
+};
+
+}  // namespace weir

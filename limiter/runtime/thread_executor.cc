@@ -1,0 +1,41 @@
+#include "limiter/runtime/thread_executor.h"
+
+#include <functional>
+#include <utility>
+
+namespace weir {
+
+ThreadExecutor::ThreadExecutor() : thread_([this] { Run(); }) {}
+
+ThreadExecutor::~ThreadExecutor() {
+  {
+    MutexLock lock(mutex_);
+    stopping_ = true;
+  }
+  posted_.notify_one();
+  thread_.join();
+}
+
+void ThreadExecutor::Post(std::function<void()> task) {
+  {
+    MutexLock lock(mutex_);
+    tasks_.push_back(std::move(task));
+  }
+  posted_.notify_one();
+}
+
+void ThreadExecutor::Run() {
+  while (true) {
+    std::function<void()> task;
+    {
+      MutexLock lock(mutex_);
+      while (tasks_.empty() && !stopping_) posted_.wait(mutex_);
+      if (tasks_.empty()) return;
+      task = std::move(tasks_.front());
+      tasks_.pop_front();
+    }
+    task();
+  }
+}
+
+}  // namespace weir

@@ -1,0 +1,34 @@
+#pragma once
+
+// An executor with a thread of its own, for work that must stay off the threads of requests.
+//
+// Thread safety: safe from any thread. The destructor runs what was posted before it.
+
+#include <condition_variable>
+#include <deque>
+#include <functional>
+#include <thread>
+
+#include "limiter/core/executor.h"
+#include "limiter/core/mutex.h"
+
+namespace weir {
+
+class ThreadExecutor : public Executor {
+ public:
+  ThreadExecutor();
+  ~ThreadExecutor() override;
+
+  void Post(std::function<void()> task) override;
+
+ private:
+  void Run();
+
+  Mutex mutex_;
+  std::condition_variable_any posted_;
+  std::deque<std::function<void()>> tasks_ ABSL_GUARDED_BY(mutex_);
+  bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
+  std::thread thread_;
+};
+
+}  // namespace weir
