@@ -1,0 +1,119 @@
+#pragma once
+
+// What an operator can choose, as plain values with their defaults. settings_table.h names each
+// (flag, environment, key of the server file), settings_load.h fills them in.
+//
+// Thread safety: plain values.
+
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "limiter/core/policy.h"
+#include "limiter/core/rule_spec.h"
+
+namespace weir {
+
+// Whose defaults apply. kRatelimit: those of envoyproxy/ratelimit, and its metrics.
+enum class Compat : uint8_t { kNone, kRatelimit };
+enum class StoreKind : uint8_t { kMemory, kRedis };
+enum class LogFormat : uint8_t { kText, kJson };
+
+struct Settings {
+  // Start.
+  std::string config;  // the server file; empty: none
+  Compat compat = Compat::kNone;
+  int threads = 0;  // 0: the CPU quota, at most 4
+
+  // Rules.
+  std::string rules_dir = "/etc/weir/rules";
+  bool merge_domains = false;
+  bool force_start_without_rules = false;
+  int64_t rules_debounce_ns = 200'000'000;
+  int64_t rules_poll_ns = 30'000'000'000;  // 0: never
+
+  // Listeners. "127.0.0.1:8081", "[::1]:8081" or "unix:PATH"; port 0 picks a free one.
+  std::vector<std::string> grpc_listen = {"127.0.0.1:8081"};
+  std::string http_listen = "127.0.0.1:8080";
+  std::string admin_listen = "127.0.0.1:6070";
+  bool reflection = true;
+  int64_t grpc_max_connection_age_ns = 86'400'000'000'000;  // 0: for ever
+  int64_t grpc_max_connection_age_grace_ns = 3'600'000'000'000;
+
+  // Limiting.
+  ChargeDenied charge_denied = ChargeDenied::kFirst;
+  Consistency consistency_default = Consistency::kLeased;
+  OnStoreFailure store_failure_default = OnStoreFailure::kLocalShare;
+  bool shadow_mode = false;
+  bool quota_mode = false;
+  bool negative_hits = true;
+  bool allow_reset = false;
+  float near_limit_ratio = 0.8F;  // 32-bit as in the reference, so that thresholds agree
+
+  // Store.
+  StoreKind store = StoreKind::kMemory;
+  std::string cache_key_prefix;
+  std::size_t keys_max = std::size_t{1} << 20;
+  std::size_t state_bytes_max = std::size_t{256} << 20;
+  Overflow overflow = Overflow::kAllow;
+
+  // Answers.
+  bool response_headers_enabled = false;
+  std::string limit_header = "RateLimit-Limit";
+  std::string remaining_header = "RateLimit-Remaining";
+  std::string reset_header = "RateLimit-Reset";
+  bool response_dynamic_metadata = false;
+
+  // Health and shutdown.
+  bool healthy_with_at_least_one_config = false;
+  int64_t drain_delay_ns = 5'000'000'000;
+  int64_t drain_max_ns = 10'000'000'000;
+
+  // Logs.
+  std::string log_level = "info";  // trace, debug, info, warn, error
+  LogFormat log_format = LogFormat::kText;
+
+  // Metrics.
+  std::string prometheus_listen;  // empty: only on http_listen
+  std::string prometheus_path = "/metrics";
+  std::size_t metrics_max_series = 10'000;
+  std::vector<std::pair<std::string, std::string>> extra_tags;  // label name, label value
+  bool disable_stats = false;
+
+  // Bounds on requests.
+  std::size_t message_bytes_max = std::size_t{64} << 10;
+  std::size_t descriptors_max = 32;
+  std::size_t entries_max = 16;
+  std::size_t key_bytes_max = 128;
+  std::size_t value_bytes_max = 1024;
+  uint64_t hits_max = std::numeric_limits<uint64_t>::max();
+  std::size_t batch_max = 1000;
+  std::size_t in_flight_max = 10'000;
+
+  // Bounds on connections.
+  int grpc_streams_max = 1000;
+  std::size_t header_bytes_max = std::size_t{8} << 10;
+  std::size_t health_watchers_max = 1000;
+  std::size_t http_connections_max = 256;
+  std::size_t http_body_bytes_max = std::size_t{64} << 10;
+  std::size_t http_header_bytes_max = std::size_t{8} << 10;
+  int64_t http_request_time_max_ns = 10'000'000'000;
+
+  // Bounds on rule files.
+  int64_t rules_file_bytes_max = int64_t{32} << 20;
+  int64_t rules_bytes_max = int64_t{128} << 20;
+  int rules_files_max = 10'000;
+  int rules_depth_max = 32;
+  int64_t rules_nodes_max = 3'000'000;
+
+  friend bool operator==(const Settings&, const Settings&) = default;
+};
+
+// The defaults; Compat::kRatelimit listens on all interfaces (but not with its debug pages), reads
+// the reference's rules folder and logs warnings only.
+Settings DefaultSettings(Compat compat);
+
+}  // namespace weir

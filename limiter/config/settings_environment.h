@@ -1,0 +1,76 @@
+#pragma once
+
+// Settings from the environment: WEIR_GRPC_LISTEN for --grpc-listen and so on, and the variables of
+// envoyproxy/ratelimit, each of which sets a setting, is ignored with a warning, has no effect
+// because Weir already behaves so, or is refused because to ignore it would change what is
+// enforced.
+//
+// Thread safety: constant data, and functions without shared state.
+
+#include <cstdint>
+#include <map>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "limiter/config/settings.h"
+#include "limiter/config/settings_table.h"
+
+namespace weir {
+
+using Environment = std::map<std::string, std::string>;
+
+// From "NAME=value" entries, ended by a null pointer, as in environ(7).
+Environment ReadEnvironment(const char* const* entries);
+
+enum class Treatment : uint8_t {
+  kSets,              // the same value as the setting's own
+  kMaps,              // sets the setting, in another form or with other variables
+  kIgnored,           // one warning
+  kIgnoredWhenFalse,  // one warning; no effect when true
+  kNoEffect,          // silent
+  kRefusedWhenTrue,   // an error; no effect when false
+  kConfigType,        // CONFIG_TYPE
+  kNeedsTls,          // belongs to GRPC_SERVER_USE_TLS, a warning without it
+  kNeedsXds,          // belongs to CONFIG_TYPE=GRPC_XDS_SOTW, a warning without it
+  kNeedsRedis,        // an error, unless the memory store was chosen
+  kIgnoredWithRedis,  // one warning, unless the memory store was chosen
+};
+
+// A variable of the reference.
+struct ReferenceVariable {
+  std::string_view name;  // "STATSD_HOST"; "OTEL_*" is all that begin so
+  Treatment treatment;
+  std::string_view setting;  // of kSets and kMaps: the name of the setting
+  std::string_view reason;   // why, or how it maps; empty for kSets
+};
+
+// In the order of the reference's documentation.
+std::span<const ReferenceVariable> AllReferenceVariables();
+
+// What becomes of a variable that is set, in words.
+std::string TreatmentText(const ReferenceVariable& variable);
+
+// What the environment says about one setting.
+struct EnvironmentValue {
+  const Setting* setting = nullptr;
+  std::vector<std::string> texts;  // one, or several of a list
+  std::string variables;           // "GRPC_HOST, GRPC_PORT"
+};
+
+struct EnvironmentReading {
+  std::vector<EnvironmentValue> values;  // at most one per setting
+  std::vector<std::string> errors;
+  std::vector<std::string> warnings;
+  // These two hold unless the memory store was chosen: variables that need the Redis store, and
+  // warnings.
+  std::vector<std::string> redis_variables;
+  std::vector<std::string> redis_warnings;
+};
+
+// `defaults` gives the other half where only a host or only a port is set.
+EnvironmentReading ReadSettingsEnvironment(const Environment& environment,
+                                           const Settings& defaults);
+
+}  // namespace weir

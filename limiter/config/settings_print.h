@@ -1,0 +1,22 @@
+#pragma once
+
+// The settings as text for people, all from the one table.
+//
+// Thread safety: functions without shared state.
+
+#include <string>
+
+#include "limiter/config/settings_load.h"
+
+namespace weir {
+
+// What `weir serve --help` says: each setting with meaning, form, default and variables.
+std::string SettingsHelp();
+
+// The effective settings as a server file, each with its origin in a comment; secrets are masked.
+std::string PrintSettings(const LoadedSettings& loaded);
+
+// docs/settings.md.
+std::string SettingsMarkdown();
+
+}  // namespace weir
