@@ -1,0 +1,372 @@
+#include "limiter/admin/http_server.h"
+
+#include <event2/buffer.h>
+#include <event2/bufferevent.h>
+#include <event2/event.h>
+#include <event2/http.h>
+#include <event2/listener.h>
+#include <event2/thread.h>
+#include <event2/util.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+
+namespace weir {
+namespace {
+
+constexpr timeval kSweepEvery = {0, 50'000};
+constexpr int kBacklog = 128;
+
+template <auto Free>
+struct Freeing {
+  template <typename T>
+  void operator()(T* object) const {
+    Free(object);
+  }
+};
+template <typename T, auto Free>
+using Handle = std::unique_ptr<T, Freeing<Free>>;
+
+std::optional<std::string_view> MethodName(evhttp_cmd_type type) {
+  switch (type) {
+    case EVHTTP_REQ_GET:
+      return "GET";
+    case EVHTTP_REQ_HEAD:
+      return "HEAD";
+    case EVHTTP_REQ_POST:
+      return "POST";
+    case EVHTTP_REQ_PUT:
+      return "PUT";
+    case EVHTTP_REQ_DELETE:
+      return "DELETE";
+    case EVHTTP_REQ_OPTIONS:
+      return "OPTIONS";
+    case EVHTTP_REQ_PATCH:
+      return "PATCH";
+    default:
+      return std::nullopt;
+  }
+}
+
+void Send(evhttp_request* request, const HttpResponse& response) {
+  evkeyvalq* headers = evhttp_request_get_output_headers(request);
+  evhttp_add_header(headers, "Content-Type", response.content_type.c_str());
+  evhttp_add_header(headers, "X-Content-Type-Options", "nosniff");
+  evhttp_add_header(headers, "Content-Security-Policy",
+                    "default-src 'none'; style-src 'unsafe-inline'");
+  evbuffer* body = evbuffer_new();
+  if (evhttp_request_get_command(request) == EVHTTP_REQ_HEAD) {
+    evhttp_add_header(headers, "Content-Length", std::to_string(response.body.size()).c_str());
+  } else {
+    evbuffer_add(body, response.body.data(), response.body.size());
+  }
+  evhttp_send_reply(request, response.status, nullptr, body);
+  evbuffer_free(body);
+}
+
+}  // namespace
+
+class HttpServer::Impl {
+ public:
+  explicit Impl(HttpOptions options) : options_(std::move(options)) {}
+  ~Impl() { Stop(); }
+
+  void AddRoute(const std::string& path, std::vector<std::string> methods, Handler handler) {
+    routes_[path] = {std::move(methods), std::move(handler)};
+  }
+  absl::Status Start();
+  void Stop();
+  int port() const { return port_; }
+  const HttpRejects& rejects() const { return rejects_; }
+  std::size_t connections() const { return connected_.load(std::memory_order_relaxed); }
+
+ private:
+  struct Route {
+    std::vector<std::string> methods;
+    Handler handler;
+  };
+  // A connection of evhttp's. Its bufferevent is held with a reference of ours; evhttp takes its
+  // callbacks away when it is done with it.
+  struct Connection {
+    bufferevent* buffer = nullptr;
+    int64_t since_ms = 0;  // connected, or last answered
+    bool cut = false;      // shut down by us; evhttp will let go of it
+  };
+
+  absl::Status Listen();
+  int64_t NowMs();
+  bufferevent* Accept();
+  void Sweep();
+  void Answer(evhttp_request* request);
+  HttpResponse AnswerTo(evhttp_request* request);
+  void CountRefusal(evbuffer* output, const evbuffer_cb_info& change);
+
+  const HttpOptions options_;
+  std::map<std::string, Route, std::less<>> routes_;
+  HttpRejects rejects_;
+  std::atomic<std::size_t> connected_{0};
+  int port_ = 0;
+  Handle<evutil_monotonic_timer, evutil_monotonic_timer_free> timer_;
+  Handle<event_base, event_base_free> base_;
+  Handle<evhttp, evhttp_free> http_;
+  Handle<event, event_free> sweep_;
+  Handle<event, event_free> stop_;
+  evconnlistener* listener_ = nullptr;  // http_ owns it
+  bool paused_ = false;
+  bool sending_ = false;  // an answer of ours is being written
+  std::vector<Connection> live_;  // the server's thread only
+  std::thread thread_;
+};
+
+absl::Status HttpServer::Impl::Listen() {
+  const std::size_t colon = options_.listen.rfind(':');
+  std::string host = options_.listen.substr(0, colon == std::string::npos ? 0 : colon);
+  if (host.size() > 2 && host.front() == '[' && host.back() == ']') {
+    host = host.substr(1, host.size() - 2);
+  }
+  addrinfo hints{};
+  hints.ai_family = AF_UNSPEC;
+  hints.ai_socktype = SOCK_STREAM;
+  hints.ai_flags = AI_NUMERICSERV;
+  addrinfo* found = nullptr;
+  if (host.empty() ||
+      getaddrinfo(host.c_str(), options_.listen.c_str() + colon + 1, &hints, &found) != 0) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("cannot listen on ", options_.listen,
+                     ": write an address and a port, like 127.0.0.1:8080 or [::1]:8080, in --",
+                     options_.name));
+  }
+  const Handle<addrinfo, freeaddrinfo> addresses(found);
+  listener_ = evconnlistener_new_bind(
+      base_.get(), nullptr, nullptr,
+      LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC | LEV_OPT_REUSEABLE, kBacklog,
+      addresses->ai_addr, static_cast<int>(addresses->ai_addrlen));
+  if (listener_ == nullptr) {
+    return absl::UnavailableError(absl::StrCat("cannot listen on ", options_.listen, ": ",
+                                               std::strerror(errno), "; choose another with --",
+                                               options_.name));
+  }
+  evhttp_bind_listener(http_.get(), listener_);
+  sockaddr_storage address{};
+  socklen_t bound = sizeof(address);
+  getsockname(evconnlistener_get_fd(listener_), reinterpret_cast<sockaddr*>(&address), &bound);
+  port_ = ntohs(address.ss_family == AF_INET6
+                    ? reinterpret_cast<sockaddr_in6*>(&address)->sin6_port
+                    : reinterpret_cast<sockaddr_in*>(&address)->sin_port);
+  return absl::OkStatus();
+}
+
+absl::Status HttpServer::Impl::Start() {
+  static std::once_flag threads;
+  std::call_once(threads, [] { evthread_use_pthreads(); });
+  timer_.reset(evutil_monotonic_timer_new());
+  evutil_configure_monotonic_time(timer_.get(), 0);
+  base_.reset(event_base_new());
+  http_.reset(evhttp_new(base_.get()));
+  evhttp_set_max_headers_size(http_.get(), static_cast<ev_ssize_t>(options_.header_bytes_max));
+  evhttp_set_max_body_size(http_.get(), static_cast<ev_ssize_t>(options_.body_bytes_max));
+  evhttp_set_allowed_methods(http_.get(), EVHTTP_REQ_GET | EVHTTP_REQ_HEAD | EVHTTP_REQ_POST |
+                                              EVHTTP_REQ_PUT | EVHTTP_REQ_DELETE |
+                                              EVHTTP_REQ_OPTIONS | EVHTTP_REQ_PATCH);
+  evhttp_set_bevcb(
+      http_.get(), [](event_base*, void* self) { return static_cast<Impl*>(self)->Accept(); },
+      this);
+  evhttp_set_gencb(
+      http_.get(),
+      [](evhttp_request* request, void* self) { static_cast<Impl*>(self)->Answer(request); }, this);
+  absl::Status status = Listen();
+  if (!status.ok()) return status;
+  sweep_.reset(event_new(
+      base_.get(), -1, EV_PERSIST,
+      [](evutil_socket_t, short, void* self) { static_cast<Impl*>(self)->Sweep(); }, this));
+  event_add(sweep_.get(), &kSweepEvery);
+  // An event, because a break asked for before the loop begins would be forgotten.
+  stop_.reset(event_new(
+      base_.get(), -1, 0,
+      [](evutil_socket_t, short, void* base) {
+        event_base_loopbreak(static_cast<event_base*>(base));
+      },
+      base_.get()));
+  thread_ = std::thread([this] { event_base_dispatch(base_.get()); });
+  return absl::OkStatus();
+}
+
+void HttpServer::Impl::Stop() {
+  if (thread_.joinable()) {
+    event_active(stop_.get(), EV_TIMEOUT, 0);
+    thread_.join();
+  }
+  stop_.reset();
+  sweep_.reset();
+  http_.reset();
+  for (const Connection& connection : live_) bufferevent_decref(connection.buffer);
+  live_.clear();
+  base_.reset();
+}
+
+int64_t HttpServer::Impl::NowMs() {
+  timeval now{};
+  evutil_gettime_monotonic(timer_.get(), &now);
+  return int64_t{now.tv_sec} * 1000 + now.tv_usec / 1000;
+}
+
+// A connection was accepted: makes the bufferevent that evhttp reads it with. The sweep before is
+// needed: the new connection may have the descriptor of one whose events are still registered.
+bufferevent* HttpServer::Impl::Accept() {
+  Sweep();
+  bufferevent* buffer = bufferevent_socket_new(base_.get(), -1, 0);
+  if (buffer == nullptr) return nullptr;
+  bufferevent_incref(buffer);
+  evbuffer_add_cb(
+      bufferevent_get_output(buffer),
+      [](evbuffer* output, const evbuffer_cb_info* change, void* self) {
+        static_cast<Impl*>(self)->CountRefusal(output, *change);
+      },
+      this);
+  live_.push_back({buffer, NowMs()});
+  connected_.store(live_.size(), std::memory_order_relaxed);
+  if (live_.size() >= options_.connections_max && !paused_) {
+    paused_ = true;
+    rejects_.connections.fetch_add(1, std::memory_order_relaxed);
+    evconnlistener_disable(listener_);
+  }
+  return buffer;
+}
+
+// Lets go of connections that evhttp is done with, and cuts off those that take too long.
+void HttpServer::Impl::Sweep() {
+  const int64_t now_ms = NowMs();
+  std::erase_if(live_, [](const Connection& connection) {
+    bufferevent_data_cb read = nullptr;
+    bufferevent_data_cb write = nullptr;
+    bufferevent_event_cb event = nullptr;
+    void* context = nullptr;
+    bufferevent_getcb(connection.buffer, &read, &write, &event, &context);
+    if (event != nullptr || bufferevent_getfd(connection.buffer) < 0) return false;
+    bufferevent_decref(connection.buffer);
+    return true;
+  });
+  for (Connection& connection : live_) {
+    if (connection.cut || now_ms - connection.since_ms < options_.request_time_max_ns / 1'000'000) {
+      continue;
+    }
+    connection.cut = true;
+    rejects_.time.fetch_add(1, std::memory_order_relaxed);
+    shutdown(bufferevent_getfd(connection.buffer), SHUT_RDWR);
+  }
+  connected_.store(live_.size(), std::memory_order_relaxed);
+  if (paused_ && live_.size() < options_.connections_max) {
+    paused_ = false;
+    evconnlistener_enable(listener_);
+  }
+}
+
+void HttpServer::Impl::Answer(evhttp_request* request) {
+  evhttp_connection* connection = evhttp_request_get_connection(request);
+  if (connection != nullptr) {
+    const bufferevent* buffer = evhttp_connection_get_bufferevent(connection);
+    for (Connection& live : live_) {
+      if (live.buffer == buffer) live.since_ms = NowMs();
+    }
+  }
+  const HttpResponse response = AnswerTo(request);
+  sending_ = true;
+  Send(request, response);
+  sending_ = false;
+}
+
+// evhttp answers what it cannot read by itself, without asking us: its answer is recognised in the
+// output of the connection.
+void HttpServer::Impl::CountRefusal(evbuffer* output, const evbuffer_cb_info& change) {
+  if (sending_ || change.orig_size != 0 || change.n_added == 0) return;
+  constexpr std::string_view kTooLong = "413";
+  constexpr std::size_t kCodeAt = 9;  // after "HTTP/1.1 "
+  char head[kCodeAt + kTooLong.size()];
+  if (evbuffer_copyout(output, head, sizeof(head)) != sizeof(head)) return;
+  if (!std::string_view(head, kCodeAt).starts_with("HTTP/1.")) return;
+  const bool too_long = std::string_view(head + kCodeAt, kTooLong.size()) == kTooLong;
+  (too_long ? rejects_.body : rejects_.headers).fetch_add(1, std::memory_order_relaxed);
+}
+
+HttpResponse HttpServer::Impl::AnswerTo(evhttp_request* request) {
+  const evhttp_uri* uri = evhttp_request_get_evhttp_uri(request);
+  const char* raw_path = uri == nullptr ? nullptr : evhttp_uri_get_path(uri);
+  if (raw_path == nullptr) raw_path = "";
+  std::size_t length = 0;
+  const Handle<char, std::free> decoded(evhttp_uridecode(raw_path, 0, &length));
+  const std::string path(decoded == nullptr ? "" : std::string(decoded.get(), length));
+  const auto route = routes_.find(path);
+  if (route == routes_.end()) return {404, "text/plain; charset=utf-8", "no such page\n"};
+  const std::optional<std::string_view> method = MethodName(evhttp_request_get_command(request));
+  const std::vector<std::string>& methods = route->second.methods;
+  const auto allows = [&](std::string_view name) {
+    return std::find(methods.begin(), methods.end(), name) != methods.end();
+  };
+  if (!method.has_value() || !(allows(*method) || (*method == "HEAD" && allows("GET")))) {
+    std::string allowed;
+    for (const std::string& name : methods) {
+      absl::StrAppend(&allowed, allowed.empty() ? "" : ", ", name);
+    }
+    evhttp_add_header(evhttp_request_get_output_headers(request), "Allow", allowed.c_str());
+    return {405, "text/plain; charset=utf-8", "this page takes " + allowed + "\n"};
+  }
+  evbuffer* input = evhttp_request_get_input_buffer(request);
+  const std::size_t bytes = evbuffer_get_length(input);
+  const auto* body = reinterpret_cast<const char*>(evbuffer_pullup(input, -1));
+  return route->second.handler({*method, path, {body == nullptr ? "" : body, bytes}});
+}
+
+HttpServer::HttpServer(HttpOptions options) : impl_(std::make_unique<Impl>(std::move(options))) {}
+HttpServer::~HttpServer() = default;
+
+void HttpServer::AddRoute(const std::string& path, std::vector<std::string> methods,
+                          Handler handler) {
+  impl_->AddRoute(path, std::move(methods), std::move(handler));
+}
+absl::Status HttpServer::Start() { return impl_->Start(); }
+void HttpServer::Stop() { impl_->Stop(); }
+int HttpServer::port() const { return impl_->port(); }
+const HttpRejects& HttpServer::rejects() const { return impl_->rejects(); }
+std::size_t HttpServer::connections() const { return impl_->connections(); }
+
+std::string EscapeHtml(std::string_view text) {
+  std::string escaped;
+  for (const char c : text) {
+    switch (c) {
+      case '&':
+        escaped += "&amp;";
+        break;
+      case '<':
+        escaped += "&lt;";
+        break;
+      case '>':
+        escaped += "&gt;";
+        break;
+      case '"':
+        escaped += "&quot;";
+        break;
+      case '\'':
+        escaped += "&#39;";
+        break;
+      default:
+        escaped += c;
+    }
+  }
+  return escaped;
+}
+
+}  // namespace weir

@@ -1,0 +1,81 @@
+#pragma once
+
+// A small HTTP/1.1 server on libevent's evhttp, for probes, metrics and pages. Everything a client
+// can hold is bounded: the number of connections, the bytes of headers and body, and the time from
+// the last answer (or the connect) to a complete next request.
+//
+// Thread safety: AddRoute before Start; Start and Stop from one thread; handlers run on the
+// server's own thread and must not block; the rest from any thread.
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+
+namespace weir {
+
+struct HttpOptions {
+  std::string name;    // of the setting that names the address, for error texts: "http-listen"
+  std::string listen;  // "127.0.0.1:8080" or "[::1]:8080"; port 0 picks a free one
+  std::size_t connections_max = 256;  // more wait in the kernel's queue
+  std::size_t header_bytes_max = 8 << 10;
+  std::size_t body_bytes_max = 64 << 10;
+  int64_t request_time_max_ns = 10'000'000'000;
+};
+
+struct HttpRequest {
+  std::string_view method;  // "GET"
+  std::string_view path;    // decoded, without the query
+  std::string_view body;
+};
+
+struct HttpResponse {
+  int status = 200;
+  std::string content_type = "text/plain; charset=utf-8";
+  std::string body;
+};
+
+// What the bounds refused.
+struct HttpRejects {
+  std::atomic<uint64_t> headers{0};      // too long, or not HTTP
+  std::atomic<uint64_t> body{0};         // too long
+  std::atomic<uint64_t> time{0};         // not complete in time
+  std::atomic<uint64_t> connections{0};  // times the listener paused because all were in use
+};
+
+class HttpServer {
+ public:
+  using Handler = std::function<HttpResponse(const HttpRequest&)>;
+
+  explicit HttpServer(HttpOptions options);
+  ~HttpServer();
+
+  // `methods` besides HEAD; others are answered 405. HEAD is answered wherever GET is.
+  void AddRoute(const std::string& path, std::vector<std::string> methods, Handler handler);
+
+  // Binds and serves. Fails with the address, the reason and the setting to change.
+  absl::Status Start();
+  // Closes all connections. Start may not be called again.
+  void Stop();
+
+  int port() const;
+  const HttpRejects& rejects() const;
+  std::size_t connections() const;
+
+ private:
+  class Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+// `text` with the characters that mean something to HTML replaced.
+std::string EscapeHtml(std::string_view text);
+
+}  // namespace weir

@@ -1,0 +1,49 @@
+#pragma once
+
+// What the HTTP listeners answer, as functions of the parts they show. The public listener serves
+// probes, metrics and /json; the debug listener shows rules and settings.
+//
+// Thread safety: the routes run on their server's thread; each server needs a worker of its own.
+
+#include <functional>
+#include <string>
+
+#include "limiter/admin/http_server.h"
+#include "limiter/core/engine.h"
+#include "limiter/rpc/health.h"
+#include "limiter/rpc/rate_limit_handler.h"
+
+namespace weir {
+
+// /healthcheck, /livez, /readyz, /metrics, POST /json. All references outlive the server; `worker`
+// is the one of the server's thread.
+struct PublicPages {
+  Health& health;
+  Engine& engine;
+  Worker& worker;
+  const RateLimitHandler& rate_limit;
+  std::function<std::string()> metrics;  // the text of /metrics
+  std::string metrics_content_type;
+};
+void AddPublicPages(const PublicPages& pages, HttpServer& server);
+
+// Only /metrics, at `path`: a listener of its own for scrapers.
+void AddMetricsPage(const std::string& path, std::function<std::string()> metrics,
+                    const std::string& content_type, HttpServer& server);
+
+// /, /rlconfig, /rules, /config.
+struct DebugPages {
+  Engine& engine;
+  std::string settings;  // the effective settings, secrets masked
+  std::string version;
+};
+void AddDebugPages(const DebugPages& pages, HttpServer& server);
+
+// The reference's line for a rule, with what it does not know appended on rules that use it:
+// "shop.user: unit=MINUTE requests_per_unit=5, shadow_mode: false, quota_mode: false".
+std::string RlConfigLine(const Rule& rule);
+
+// All rules as a JSON array, in file order.
+std::string RulesJson(const RuleTable& table);
+
+}  // namespace weir

@@ -1,0 +1,80 @@
+#include <nlohmann/json.hpp>
+
+#include <string>
+
+#include "limiter/admin/pages.h"
+
+namespace weir {
+namespace {
+
+const char* Bool(bool value) { return value ? "true" : "false"; }
+
+const char* ConsistencyText(Consistency consistency) {
+  return consistency == Consistency::kExact ? "exact" : "leased";
+}
+
+const char* OnStoreFailureText(OnStoreFailure policy) {
+  switch (policy) {
+    case OnStoreFailure::kLocalShare:
+      return "local_share";
+    case OnStoreFailure::kAllow:
+      return "allow";
+    case OnStoreFailure::kDeny:
+      return "deny";
+    case OnStoreFailure::kError:
+      return "error";
+  }
+  return "unknown";
+}
+
+}  // namespace
+
+std::string RlConfigLine(const Rule& rule) {
+  std::string line = rule.domain + "." + rule.path + ": unit=" + UnitName(rule.unit) +
+                     " requests_per_unit=" + std::to_string(rule.limit.hits) +
+                     ", shadow_mode: " + Bool(rule.shadow_mode) +
+                     ", quota_mode: " + Bool(rule.quota_mode);
+  if (rule.unlimited) line += ", unlimited: true";
+  if (!rule.name.empty()) line += ", name: " + rule.name;
+  if (rule.unit_multiplier != 1) {
+    line += ", unit_multiplier: " + std::to_string(rule.unit_multiplier);
+  }
+  if (rule.unlimited || rule.limit.algorithm == Algorithm::kFixedWindow) return line;
+  line += std::string(", algorithm: ") + AlgorithmName(rule.limit.algorithm);
+  if (rule.limit.algorithm == Algorithm::kTokenBucket) {
+    line += ", burst: " + std::to_string(rule.limit.capacity);
+  } else {
+    line += ", precision: " + std::to_string(rule.limit.precision);
+  }
+  return line;
+}
+
+std::string RulesJson(const RuleTable& table) {
+  nlohmann::ordered_json rules = nlohmann::ordered_json::array();
+  for (const Rule& rule : table.rules()) {
+    nlohmann::ordered_json item;
+    item["domain"] = rule.domain;
+    item["path"] = rule.path;
+    item["rule"] = rule.label;
+    item["position"] = rule.position.file + ":" + std::to_string(rule.position.line);
+    if (rule.unlimited) {
+      item["unlimited"] = true;
+    } else {
+      item["algorithm"] = AlgorithmName(rule.limit.algorithm);
+      item["hits"] = rule.limit.hits;
+      item["unit"] = UnitName(rule.unit);
+      item["window_seconds"] = static_cast<double>(rule.limit.window_ns) / 1e9;
+      if (rule.limit.algorithm == Algorithm::kTokenBucket) item["burst"] = rule.limit.capacity;
+      if (rule.limit.precision > 0) item["precision"] = rule.limit.precision;
+      item["consistency"] = ConsistencyText(rule.consistency);
+      item["on_store_failure"] = OnStoreFailureText(rule.on_store_failure);
+    }
+    item["shadow_mode"] = rule.shadow_mode;
+    item["quota_mode"] = rule.quota_mode;
+    if (!rule.replaces.empty()) item["replaces"] = rule.replaces;
+    rules.push_back(std::move(item));
+  }
+  return rules.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
+}
+
+}  // namespace weir

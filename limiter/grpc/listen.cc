@@ -1,0 +1,37 @@
+#include "limiter/grpc/listen.h"
+
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <cstring>
+#include <string>
+#include <string_view>
+
+#include "absl/strings/str_cat.h"
+
+namespace weir {
+
+absl::Status CheckListenAddress(const std::string& address) {
+  constexpr std::string_view kUnix = "unix:";
+  if (!address.starts_with(kUnix)) return absl::OkStatus();
+  const std::string path = address.substr(kUnix.size());
+  sockaddr_un name{};
+  name.sun_family = AF_UNIX;
+  if (path.empty() || path.size() >= sizeof(name.sun_path)) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "cannot listen on ", address, ": the path must have 1 to ", sizeof(name.sun_path) - 1,
+        " bytes"));
+  }
+  std::memcpy(name.sun_path, path.c_str(), path.size() + 1);
+  const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  if (fd < 0) return absl::OkStatus();
+  const bool taken = connect(fd, reinterpret_cast<sockaddr*>(&name), sizeof(name)) == 0;
+  close(fd);
+  if (!taken) return absl::OkStatus();
+  return absl::UnavailableError(absl::StrCat("cannot listen on ", address,
+                                             ": another process listens there; stop it or choose "
+                                             "another path with --grpc-listen"));
+}
+
+}  // namespace weir

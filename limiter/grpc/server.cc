@@ -1,0 +1,295 @@
+#include "limiter/grpc/server.h"
+
+#include <grpcpp/ext/proto_server_reflection_plugin.h>
+#include <grpcpp/grpcpp.h>
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "envoy/service/ratelimit/v3/rls.grpc.pb.h"
+#include "grpc/health/v1/health.grpc.pb.h"
+#include "limiter/grpc/listen.h"
+#include "limiter/grpc/unary_call.h"
+#include "limiter/grpc/watch_call.h"
+#include "weir/v1/limiter.grpc.pb.h"
+
+namespace weir {
+namespace {
+
+namespace rls = envoy::service::ratelimit::v3;
+namespace health = grpc::health::v1;
+
+// Requests waited for at once on each queue: with only one outstanding, every call would wait for
+// the previous one to be handled.
+constexpr int kPostedHot = 128;
+constexpr int kPostedCold = 8;
+
+struct NoScratch {};
+
+template <typename Request, typename Response, typename Scratch, typename Receive>
+auto MakeMethod(std::optional<Method> method, Receive receive) {
+  UnaryMethod<Request, Response, Scratch> spec;
+  spec.method = method;
+  spec.receive = [receive](grpc::ServerContext* context, Request* request,
+                           grpc::ServerAsyncResponseWriter<Response>* responder,
+                           grpc::ServerCompletionQueue* queue, void* tag) {
+    receive(context, request, responder, queue, queue, tag);
+  };
+  return spec;
+}
+
+void CheckHealth(const Health& state, const health::HealthCheckRequest& request,
+                 health::HealthCheckResponse* response, const Done& done) {
+  if (!Health::Knows(request.service())) {
+    done(absl::NotFoundError("unknown service: ask for \"\" or \"ratelimit\""));
+    return;
+  }
+  response->set_status(state.serving() ? health::HealthCheckResponse::SERVING
+                                       : health::HealthCheckResponse::NOT_SERVING);
+  done(absl::OkStatus());
+}
+
+// Runs on a queue's own thread, so that no call asks for another request meanwhile.
+class ShutdownQueue final : public Tag {
+ public:
+  explicit ShutdownQueue(Lane& lane) : lane_(lane) {
+    alarm_.Set(lane_.queue, std::chrono::system_clock::time_point(), this);
+  }
+  void Proceed(bool) override { lane_.queue->Shutdown(); }
+
+ private:
+  Lane& lane_;
+  grpc::Alarm alarm_;
+};
+
+int Milliseconds(int64_t ns) {
+  return static_cast<int>(std::min<int64_t>(ns / 1'000'000, std::numeric_limits<int>::max()));
+}
+
+}  // namespace
+
+class GrpcServer::Impl {
+ public:
+  Impl(const GrpcOptions& options, Engine& engine, const RateLimitHandler& rate_limit,
+       const LimiterHandler& limiter, Health& state)
+      : options_(options), engine_(engine), watch_{health_service_, state, 0, options.watchers_max} {
+    DefineMethods(rate_limit, limiter, state);
+  }
+
+  ~Impl() { Drain(0); }
+
+  absl::Status Start();
+  void Drain(int64_t grace_ns);
+  const std::vector<int>& ports() const { return ports_; }
+  uint64_t in_flight() const { return in_flight_.load(std::memory_order_relaxed); }
+
+ private:
+  template <typename Request, typename Response>
+  using LimiterMethod = UnaryMethod<Request, Response, LimiterHandler::Call>;
+
+  void DefineMethods(const RateLimitHandler& rate_limit, const LimiterHandler& limiter,
+                     Health& state);
+  void SetArguments(grpc::ServerBuilder& builder) const;
+  void PostCalls(Lane& lane);
+  void Poll(Lane& lane);
+
+  const GrpcOptions options_;
+  Engine& engine_;
+  rls::RateLimitService::AsyncService rate_limit_service_;
+  v1::Limiter::AsyncService limiter_service_;
+  health::Health::AsyncService health_service_;
+
+  UnaryMethod<rls::RateLimitRequest, rls::RateLimitResponse, RateLimitHandler::Call>
+      should_rate_limit_;
+  LimiterMethod<v1::CheckRequest, v1::CheckResponse> check_, peek_, report_, refund_;
+  UnaryMethod<v1::CheckBatchRequest, v1::CheckBatchResponse, LimiterHandler::BatchCall>
+      check_batch_;
+  LimiterMethod<v1::ResetRequest, v1::ResetResponse> reset_;
+  LimiterMethod<v1::ExplainRequest, v1::ExplainResponse> explain_;
+  UnaryMethod<health::HealthCheckRequest, health::HealthCheckResponse, NoScratch> health_check_;
+
+  WatchShared watch_;
+  std::atomic<uint64_t> in_flight_{0};
+  std::atomic<bool> stopping_{false};
+  std::vector<int> ports_;
+  std::vector<std::unique_ptr<grpc::ServerCompletionQueue>> queues_;
+  std::vector<Lane> lanes_;
+  std::vector<std::thread> threads_;
+  std::unique_ptr<grpc::Server> server_;
+};
+
+void GrpcServer::Impl::DefineMethods(const RateLimitHandler& rate_limit,
+                                     const LimiterHandler& limiter, Health& state) {
+  should_rate_limit_ =
+      MakeMethod<rls::RateLimitRequest, rls::RateLimitResponse, RateLimitHandler::Call>(
+          Method::kShouldRateLimit,
+          [this](auto... a) { rate_limit_service_.RequestShouldRateLimit(a...); });
+  should_rate_limit_.handle = [&rate_limit](const auto& context, const auto& request,
+                                            auto* response, auto& call, Done done) {
+    rate_limit.ShouldRateLimit(context, request, response, call, std::move(done));
+  };
+
+  const auto define = [this]<typename Request, typename Response>(
+                          LimiterMethod<Request, Response>& spec, Method method, auto receive,
+                          auto handle) {
+    spec = MakeMethod<Request, Response, LimiterHandler::Call>(method, receive);
+    spec.handle = handle;
+  };
+  define(check_, Method::kCheck, [this](auto... a) { limiter_service_.RequestCheck(a...); },
+         [&limiter](const auto& context, const auto& request, auto* response, auto& call,
+                    Done done) { limiter.Check(context, request, response, call, std::move(done)); });
+  define(peek_, Method::kPeek, [this](auto... a) { limiter_service_.RequestPeek(a...); },
+         [&limiter](const auto& context, const auto& request, auto* response, auto& call,
+                    Done done) { limiter.Peek(context, request, response, call, std::move(done)); });
+  define(report_, Method::kReport, [this](auto... a) { limiter_service_.RequestReport(a...); },
+         [&limiter](const auto& context, const auto& request, auto* response, auto& call,
+                    Done done) { limiter.Report(context, request, response, call, std::move(done)); });
+  define(refund_, Method::kRefund, [this](auto... a) { limiter_service_.RequestRefund(a...); },
+         [&limiter](const auto& context, const auto& request, auto* response, auto& call,
+                    Done done) { limiter.Refund(context, request, response, call, std::move(done)); });
+  define(reset_, Method::kReset, [this](auto... a) { limiter_service_.RequestReset(a...); },
+         [&limiter](const auto& context, const auto& request, auto* response, auto& call,
+                    Done done) { limiter.Reset(context, request, response, call, std::move(done)); });
+  define(explain_, Method::kExplain, [this](auto... a) { limiter_service_.RequestExplain(a...); },
+         [&limiter](const auto& context, const auto& request, auto* response, auto& call,
+                    Done done) { limiter.Explain(context, request, response, call, std::move(done)); });
+
+  check_batch_ =
+      MakeMethod<v1::CheckBatchRequest, v1::CheckBatchResponse, LimiterHandler::BatchCall>(
+          Method::kCheckBatch, [this](auto... a) { limiter_service_.RequestCheckBatch(a...); });
+  check_batch_.handle = [&limiter](const auto& context, const auto& request, auto* response,
+                                   auto& call, Done done) {
+    limiter.CheckBatch(context, request, response, call, std::move(done));
+  };
+  health_check_ = MakeMethod<health::HealthCheckRequest, health::HealthCheckResponse, NoScratch>(
+      std::nullopt, [this](auto... a) { health_service_.RequestCheck(a...); });
+  health_check_.handle = [&state](const auto&, const auto& request, auto* response, auto&,
+                                  const Done& done) {
+    CheckHealth(state, request, response, done);
+  };
+}
+
+void GrpcServer::Impl::SetArguments(grpc::ServerBuilder& builder) const {
+  // A second server on the port must fail, not share it.
+  builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
+  builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, options_.streams_max);
+  builder.AddChannelArgument(GRPC_ARG_MAX_METADATA_SIZE,
+                             static_cast<int>(options_.header_bytes_max));
+  builder.AddChannelArgument(GRPC_ARG_HTTP2_BDP_PROBE, 0);  // messages are tiny
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, 30'000);
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 10'000);
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
+  builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, 5'000);
+  if (options_.connection_age_max_ns > 0) {
+    builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_AGE_MS,
+                               Milliseconds(options_.connection_age_max_ns));
+    builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_AGE_GRACE_MS,
+                               Milliseconds(options_.connection_age_grace_ns));
+  }
+  // Four times the bound: up to that, the refusal is ours and counted.
+  builder.SetMaxReceiveMessageSize(static_cast<int>(options_.message_bytes_max * 4));
+  // Only reflection uses the synchronous API.
+  builder.SetSyncServerOption(grpc::ServerBuilder::SyncServerOption::NUM_CQS, 1);
+  builder.SetSyncServerOption(grpc::ServerBuilder::SyncServerOption::MIN_POLLERS, 1);
+  builder.SetSyncServerOption(grpc::ServerBuilder::SyncServerOption::MAX_POLLERS, 1);
+}
+
+absl::Status GrpcServer::Impl::Start() {
+  if (options_.reflection) {
+    static std::once_flag once;
+    std::call_once(once, [] { grpc::reflection::InitProtoReflectionServerBuilderPlugin(); });
+  }
+  grpc::ServerBuilder builder;
+  SetArguments(builder);
+  ports_.assign(options_.listen.size(), 0);
+  for (std::size_t i = 0; i < options_.listen.size(); ++i) {
+    absl::Status free = CheckListenAddress(options_.listen[i]);
+    if (!free.ok()) return free;
+    builder.AddListeningPort(options_.listen[i], grpc::InsecureServerCredentials(), &ports_[i]);
+  }
+  builder.RegisterService(&rate_limit_service_);
+  builder.RegisterService(&limiter_service_);
+  builder.RegisterService(&health_service_);
+  for (int i = 0; i < options_.threads; ++i) queues_.push_back(builder.AddCompletionQueue());
+  server_ = builder.BuildAndStart();
+  if (server_ == nullptr) {
+    for (auto& queue : queues_) queue->Shutdown();
+    for (auto& queue : queues_) {
+      void* tag = nullptr;
+      bool ok = false;
+      while (queue->Next(&tag, &ok)) {
+      }
+    }
+    queues_.clear();
+    return absl::UnavailableError(absl::StrCat(
+        "cannot listen on ", absl::StrJoin(options_.listen, ", "),
+        ": the address is in use or not ours; choose another with --grpc-listen"));
+  }
+  lanes_.reserve(queues_.size());
+  for (auto& queue : queues_) {
+    lanes_.push_back({queue.get(), &engine_, &engine_.AddWorker(), &in_flight_,
+                      options_.in_flight_max, options_.message_bytes_max, &stopping_});
+  }
+  for (Lane& lane : lanes_) PostCalls(lane);
+  for (Lane& lane : lanes_) threads_.emplace_back([this, &lane] { Poll(lane); });
+  return absl::OkStatus();
+}
+
+void GrpcServer::Impl::PostCalls(Lane& lane) {
+  const auto post = [&lane]<typename Request, typename Response, typename Scratch>(
+                        const UnaryMethod<Request, Response, Scratch>& spec, int count) {
+    for (int i = 0; i < count; ++i) UnaryCall<Request, Response, Scratch>::Post(spec, lane);
+  };
+  post(should_rate_limit_, kPostedHot);
+  post(check_, kPostedHot);
+  post(check_batch_, kPostedCold);
+  post(peek_, kPostedCold);
+  post(report_, kPostedCold);
+  post(refund_, kPostedCold);
+  post(reset_, kPostedCold);
+  post(explain_, kPostedCold);
+  post(health_check_, kPostedCold);
+  WatchCall::Post(watch_, lane);
+}
+
+void GrpcServer::Impl::Poll(Lane& lane) {
+  void* tag = nullptr;
+  bool ok = false;
+  while (lane.queue->Next(&tag, &ok)) static_cast<Tag*>(tag)->Proceed(ok);
+}
+
+void GrpcServer::Impl::Drain(int64_t grace_ns) {
+  if (server_ == nullptr) return;
+  const std::chrono::nanoseconds deadline(engine_.clock().Now().wall_ns + grace_ns);
+  server_->Shutdown(std::chrono::system_clock::time_point(deadline));
+  stopping_.store(true, std::memory_order_release);
+  std::vector<std::unique_ptr<ShutdownQueue>> shutdowns;
+  for (Lane& lane : lanes_) shutdowns.push_back(std::make_unique<ShutdownQueue>(lane));
+  for (std::thread& thread : threads_) thread.join();
+  server_.reset();
+}
+
+GrpcServer::GrpcServer(const GrpcOptions& options, Engine& engine,
+                       const RateLimitHandler& rate_limit, const LimiterHandler& limiter,
+                       Health& health)
+    : impl_(std::make_unique<Impl>(options, engine, rate_limit, limiter, health)) {}
+
+GrpcServer::~GrpcServer() = default;
+
+absl::Status GrpcServer::Start() { return impl_->Start(); }
+const std::vector<int>& GrpcServer::ports() const { return impl_->ports(); }
+uint64_t GrpcServer::in_flight() const { return impl_->in_flight(); }
+void GrpcServer::Drain(int64_t grace_ns) { impl_->Drain(grace_ns); }
+
+}  // namespace weir

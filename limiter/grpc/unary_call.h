@@ -1,0 +1,160 @@
+#pragma once
+
+// A unary call on a completion queue: wait for a request, handle it, send the answer, wait again.
+
+#include <grpcpp/grpcpp.h>
+
+#include <array>
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <limits>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "google/protobuf/arena.h"
+#include "limiter/core/counters.h"
+#include "limiter/core/engine.h"
+#include "limiter/rpc/call.h"
+
+namespace weir {
+
+// What a completion queue's events point to.
+class Tag {
+ public:
+  virtual ~Tag() = default;
+  // One event of this object came out of the queue; `ok` as in grpc::CompletionQueue::Next.
+  virtual void Proceed(bool ok) = 0;
+};
+
+// One completion queue, its thread's worker, and what the calls on it share.
+struct Lane {
+  grpc::ServerCompletionQueue* queue = nullptr;
+  Engine* engine = nullptr;
+  Worker* worker = nullptr;
+  std::atomic<uint64_t>* in_flight = nullptr;
+  std::size_t in_flight_max = 0;
+  std::size_t message_bytes_max = 0;
+  // Set before the queues shut down: finished calls then wait for no further request.
+  const std::atomic<bool>* stopping = nullptr;
+};
+
+inline grpc::Status ToGrpc(const absl::Status& status) {
+  return status.ok() ? grpc::Status::OK
+                     : grpc::Status(static_cast<grpc::StatusCode>(status.code()),
+                                    std::string(status.message()));
+}
+
+inline int64_t DeadlineNs(const grpc::ServerContext& context) {
+  const auto deadline = context.deadline();
+  if (deadline == std::chrono::system_clock::time_point::max()) {
+    return std::numeric_limits<int64_t>::max();
+  }
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(deadline.time_since_epoch()).count();
+}
+
+// How calls of one method are received and handled. `Scratch` is what the handler reuses.
+template <typename Request, typename Response, typename Scratch>
+struct UnaryMethod {
+  std::optional<Method> method;  // nullopt: not timed
+  std::function<void(grpc::ServerContext*, Request*, grpc::ServerAsyncResponseWriter<Response>*,
+                     grpc::ServerCompletionQueue*, void*)>
+      receive;
+  std::function<void(const CallContext&, const Request&, Response*, Scratch&, Done)> handle;
+};
+
+template <typename Request, typename Response, typename Scratch>
+class UnaryCall final : public Tag {
+ public:
+  using Spec = UnaryMethod<Request, Response, Scratch>;
+
+  // Owns itself: deleted when the queue shuts down. `spec` and `lane` outlive it.
+  static void Post(const Spec& spec, Lane& lane) { (new UnaryCall(spec, lane))->Receive(); }
+
+  void Proceed(bool ok) override {
+    if (answering_) {
+      lane_.in_flight->fetch_sub(1, std::memory_order_relaxed);
+      answering_ = false;
+      ok = !lane_.stopping->load(std::memory_order_acquire);
+      if (ok) Receive();
+    } else if (ok) {
+      Handle();
+    }
+    if (!ok) delete this;
+  }
+
+ private:
+  static constexpr std::size_t kFirstBlockBytes = 2048;
+
+  UnaryCall(const Spec& spec, Lane& lane) : spec_(spec), lane_(lane), arena_(ArenaIn(block_)) {}
+
+  static google::protobuf::ArenaOptions ArenaIn(std::array<char, kFirstBlockBytes>& block) {
+    google::protobuf::ArenaOptions options;
+    options.initial_block = block.data();
+    options.initial_block_size = block.size();
+    return options;
+  }
+
+  void Receive() {
+    responder_.reset();
+    context_.emplace();
+    responder_.emplace(&*context_);
+    arena_.Reset();
+    request_ = google::protobuf::Arena::CreateMessage<Request>(&arena_);
+    response_ = google::protobuf::Arena::CreateMessage<Response>(&arena_);
+    spec_.receive(&*context_, request_, &*responder_, lane_.queue, this);
+  }
+
+  void Handle() {
+    answering_ = true;
+    started_ns_ = lane_.engine->clock().Now().mono_ns;
+    WorkerCounters& counters = lane_.worker->counters();
+    if (lane_.in_flight->fetch_add(1, std::memory_order_relaxed) >= lane_.in_flight_max) {
+      counters.requests_shed.Add(1);
+      Answer(absl::ResourceExhaustedError("too many calls in flight (--in-flight-max)"));
+      return;
+    }
+    // A message in memory is never smaller than on the wire, so the exact size is rarely needed.
+    if (arena_.SpaceUsed() > lane_.message_bytes_max &&
+        request_->ByteSizeLong() > lane_.message_bytes_max) {
+      counters.input_rejected[static_cast<std::size_t>(InputReject::kMessage)].Add(1);
+      Answer(absl::ResourceExhaustedError("the message is larger than --message-bytes-max"));
+      return;
+    }
+    const CallContext context{*lane_.worker, DeadlineNs(*context_)};
+    spec_.handle(context, *request_, response_, scratch_,
+                 [this](const absl::Status& status) { Answer(status); });
+  }
+
+  void Answer(const absl::Status& status) {
+    if (spec_.method.has_value()) {
+      lane_.worker->counters()
+          .methods[static_cast<std::size_t>(*spec_.method)]
+          .Observe(static_cast<int>(status.code()),
+                   lane_.engine->clock().Now().mono_ns - started_ns_);
+    }
+    if (status.ok()) {
+      responder_->Finish(*response_, grpc::Status::OK, this);
+    } else {
+      responder_->FinishWithError(ToGrpc(status), this);
+    }
+  }
+
+  const Spec& spec_;
+  Lane& lane_;
+  std::array<char, kFirstBlockBytes> block_;
+  google::protobuf::Arena arena_;
+  Request* request_ = nullptr;
+  Response* response_ = nullptr;
+  std::optional<grpc::ServerContext> context_;
+  std::optional<grpc::ServerAsyncResponseWriter<Response>> responder_;
+  Scratch scratch_;
+  int64_t started_ns_ = 0;
+  bool answering_ = false;
+};
+
+}  // namespace weir

@@ -1,0 +1,118 @@
+#include "limiter/grpc/watch_call.h"
+
+#include <chrono>
+
+namespace weir {
+namespace {
+
+using grpc::health::v1::HealthCheckResponse;
+
+}  // namespace
+
+void WatchCall::Post(WatchShared& shared, Lane& lane) { new WatchCall(shared, lane); }
+
+WatchCall::WatchCall(WatchShared& shared, Lane& lane) : shared_(shared), lane_(lane) {
+  context_.AsyncNotifyWhenDone(&done_event_);
+  shared_.service.RequestWatch(&context_, &request_, &writer_, lane_.queue, lane_.queue,
+                               &requested_);
+}
+
+void WatchCall::OnRequest(bool ok) {
+  if (!ok) {  // the queue shuts down; the done event of a call never begun does not come
+    delete this;
+    return;
+  }
+  if (!lane_.stopping->load(std::memory_order_acquire)) Post(shared_, lane_);
+  pending_events_ = 1;  // done
+  counted_ = true;
+  if (shared_.watchers.fetch_add(1, std::memory_order_relaxed) >= shared_.watchers_max) {
+    Refuse({grpc::StatusCode::RESOURCE_EXHAUSTED, "too many watchers of health"});
+    return;
+  }
+  if (!Health::Knows(request_.service())) {
+    {
+      MutexLock lock(mutex_);
+      status_ = HealthCheckResponse::SERVICE_UNKNOWN;
+    }
+    WriteIfChanged();
+    return;
+  }
+  subscribed_ = true;
+  subscription_ = shared_.health.Subscribe([this](bool serving) { HealthChanged(serving); });
+}
+
+void WatchCall::Refuse(const grpc::Status& status) {
+  finishing_ = true;
+  ++pending_events_;
+  writer_.Finish(status, &finished_);
+}
+
+// On the thread that changed the health: the alarm moves the news to the queue's thread.
+void WatchCall::HealthChanged(bool serving) {
+  MutexLock lock(mutex_);
+  status_ = serving ? HealthCheckResponse::SERVING : HealthCheckResponse::NOT_SERVING;
+  if (alarm_set_) return;
+  alarm_set_ = true;
+  alarm_.Set(lane_.queue, std::chrono::system_clock::time_point(), &changed_);
+}
+
+void WatchCall::OnChange(bool) {
+  {
+    MutexLock lock(mutex_);
+    alarm_set_ = false;
+  }
+  WriteIfChanged();
+  Release();
+}
+
+void WatchCall::WriteIfChanged() {
+  if (writing_ || done_ || finishing_) return;
+  HealthCheckResponse response;
+  {
+    MutexLock lock(mutex_);
+    response.set_status(static_cast<HealthCheckResponse::ServingStatus>(status_));
+  }
+  if (sent_ == response.status()) return;
+  sent_ = response.status();
+  writing_ = true;
+  ++pending_events_;
+  writer_.Write(response, &written_);
+}
+
+void WatchCall::OnWritten(bool ok) {
+  writing_ = false;
+  --pending_events_;
+  if (ok) WriteIfChanged();
+  Release();
+}
+
+void WatchCall::OnDone(bool) {
+  done_ = true;
+  --pending_events_;
+  if (subscribed_) shared_.health.Unsubscribe(subscription_);
+  Release();
+}
+
+void WatchCall::OnFinished(bool) {
+  --pending_events_;
+  Release();
+}
+
+// Deletes this once the caller has left and no event is outstanding.
+void WatchCall::Release() {
+  if (!done_ || pending_events_ > 0) return;
+  if (!finishing_) {  // a stream that ends by the caller's leaving is finished formally
+    finishing_ = true;
+    ++pending_events_;
+    writer_.Finish(grpc::Status::CANCELLED, &finished_);
+    return;
+  }
+  {
+    MutexLock lock(mutex_);
+    if (alarm_set_) return;  // its event comes, and then this again
+  }
+  if (counted_) shared_.watchers.fetch_sub(1, std::memory_order_relaxed);
+  delete this;
+}
+
+}  // namespace weir

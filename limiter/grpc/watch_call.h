@@ -1,0 +1,81 @@
+#pragma once
+
+// Health/Watch: the status now and after each change, until the caller leaves.
+
+#include <grpcpp/alarm.h>
+#include <grpcpp/grpcpp.h>
+
+#include <atomic>
+#include <cstddef>
+
+#include "grpc/health/v1/health.grpc.pb.h"
+#include "limiter/core/mutex.h"
+#include "limiter/grpc/unary_call.h"
+#include "limiter/rpc/health.h"
+
+namespace weir {
+
+// What all watch streams share.
+struct WatchShared {
+  grpc::health::v1::Health::AsyncService& service;
+  Health& health;
+  std::atomic<std::size_t> watchers{0};
+  std::size_t watchers_max = 0;
+};
+
+// One stream. Lives until all its events have come out of the queue. All members but the
+// status, which a change of health sets from another thread, belong to the queue's thread.
+class WatchCall final {
+ public:
+  static void Post(WatchShared& shared, Lane& lane);
+
+ private:
+  // An event of the call: which one, and to whom.
+  class Event final : public Tag {
+   public:
+    Event(WatchCall& call, void (WatchCall::*handle)(bool)) : call_(call), handle_(handle) {}
+    void Proceed(bool ok) override { (call_.*handle_)(ok); }
+
+   private:
+    WatchCall& call_;
+    void (WatchCall::*handle_)(bool);
+  };
+
+  WatchCall(WatchShared& shared, Lane& lane);
+  void OnRequest(bool ok);
+  void OnChange(bool ok);
+  void OnWritten(bool ok);
+  void OnDone(bool ok);
+  void OnFinished(bool ok);
+
+  void HealthChanged(bool serving);
+  void WriteIfChanged();
+  void Refuse(const grpc::Status& status);
+  void Release();
+
+  WatchShared& shared_;
+  Lane& lane_;
+  grpc::ServerContext context_;
+  grpc::health::v1::HealthCheckRequest request_;
+  grpc::ServerAsyncWriter<grpc::health::v1::HealthCheckResponse> writer_{&context_};
+  Event requested_{*this, &WatchCall::OnRequest};
+  Event changed_{*this, &WatchCall::OnChange};
+  Event written_{*this, &WatchCall::OnWritten};
+  Event done_event_{*this, &WatchCall::OnDone};
+  Event finished_{*this, &WatchCall::OnFinished};
+  int pending_events_ = 0;
+  bool counted_ = false;
+  bool writing_ = false;
+  bool done_ = false;
+  bool finishing_ = false;
+  bool subscribed_ = false;
+  uint64_t subscription_ = 0;
+  int sent_ = -1;  // the last status sent
+
+  Mutex mutex_;
+  int status_ ABSL_GUARDED_BY(mutex_) = 0;
+  bool alarm_set_ ABSL_GUARDED_BY(mutex_) = false;
+  grpc::Alarm alarm_ ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace weir

@@ -1,0 +1,80 @@
+#pragma once
+
+// Everything Weir exports about itself (docs/metrics.md): one Collectable that sums the workers'
+// counters when it is scraped. It holds no lock that a warm check takes; what checks pay for
+// metrics is their own counters.
+//
+//   EngineCollector collector(engine, &store.cells(), config_status, {.build = …});
+//   const prometheus::Collectable* const all[] = {&collector};
+//   RenderMetrics(all);
+//
+// Every label value comes from the configuration or a fixed list; only statistics that a rule keys
+// by runtime values take them from requests, within the series budget.
+//
+// Thread safety: Collect from any thread.
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "limiter/core/cell_table.h"
+#include "limiter/core/engine.h"
+#include "limiter/metrics/config_status.h"
+#include "limiter/metrics/families.h"
+#include "limiter/metrics/tag.h"
+#include "prometheus/collectable.h"
+#include "prometheus/metric_family.h"
+
+namespace weir {
+
+struct BuildInfo {
+  std::string version;   // "0.1.0"
+  std::string revision;  // of the source, abbreviated
+  std::string compiler;  // "g++ 12.2.0"
+  std::string grpc;      // "1.51.1"
+};
+
+// One series of a family whose only label is `reason`. `reason` comes from a fixed list.
+struct ReasonCount {
+  std::string reason;
+  uint64_t count = 0;
+};
+
+// What only the listeners know. Called in Collect, on its thread; must not block. An unset one
+// leaves its family out.
+struct ListenerGauges {
+  std::function<uint64_t()> inflight_requests;
+  std::function<uint64_t()> connections;
+  std::function<std::vector<ReasonCount>()> http_rejected;
+  std::function<std::vector<ReasonCount>()> connections_rejected;
+};
+
+struct EngineCollectorOptions {
+  BuildInfo build;
+  ListenerGauges listeners;
+  bool reference_families = false;  // also those of envoyproxy/ratelimit, under its names
+  std::vector<Tag> tags;            // on every series. REQUIRES: CheckTags(tags) is OK.
+};
+
+class EngineCollector : public prometheus::Collectable {
+ public:
+  // `engine`, `cells` and `config` outlive the collector. `cells` is the memory store's table;
+  // nullptr leaves the families of keys out.
+  EngineCollector(Engine& engine, const CellTable* cells, const ConfigStatus& config,
+                  EngineCollectorOptions options);
+
+  std::vector<prometheus::MetricFamily> Collect() const override;
+
+ private:
+  void AddCells(Families& families) const;
+  void AddConfig(Families& families, const ConfigStatus::Snapshot& config) const;
+  void AddListeners(Families& families) const;
+
+  Engine& engine_;
+  const CellTable* const cells_;
+  const ConfigStatus& config_;
+  const EngineCollectorOptions options_;
+};
+
+}  // namespace weir

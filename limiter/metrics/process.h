@@ -1,0 +1,12 @@
+#pragma once
+
+// The standard process metrics, from /proc/self.
+
+#include "limiter/metrics/families.h"
+
+namespace weir {
+
+// Adds process_*. A value that /proc does not give is left out.
+void AddProcessFamilies(Families& families);
+
+}  // namespace weir

@@ -1,0 +1,322 @@
+#include "limiter/serve.h"
+
+#include <grpcpp/grpcpp.h>
+#include <spdlog/spdlog.h>
+#include <sys/random.h>
+
+#include <algorithm>
+#include <atomic>
+#include <csignal>
+#include <cstdint>
+#include <cstdio>
+#include <ctime>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "limiter/admin/http_server.h"
+#include "limiter/admin/pages.h"
+#include "limiter/config/rule_folder.h"
+#include "limiter/config/settings_print.h"
+#include "limiter/config/watcher.h"
+#include "limiter/core/engine.h"
+#include "limiter/grpc/server.h"
+#include "limiter/logging.h"
+#include "limiter/metrics/engine_collector.h"
+#include "limiter/metrics/render.h"
+#include "limiter/rpc/health.h"
+#include "limiter/rpc/limiter_handler.h"
+#include "limiter/rpc/rate_limit_handler.h"
+#include "limiter/rules.h"
+#include "limiter/runtime/cpu_quota.h"
+#include "limiter/runtime/system_clock.h"
+#include "limiter/runtime/thread_executor.h"
+#include "limiter/runtime/version.h"
+#include "limiter/store/memory_store.h"
+#include "limiter/tools/commands.h"
+
+namespace weir {
+namespace {
+
+constexpr int kThreadsMax = 4;
+
+// Of this process: with the memory store nobody else needs to find its keys.
+Secret RandomSecret() {
+  Secret secret;
+  if (getrandom(&secret, sizeof(secret), 0) != sizeof(secret)) {
+    spdlog::warn("no random secret for keys from the kernel: callers could make keys collide");
+  }
+  return secret;
+}
+
+RpcOptions RpcOptionsOf(const Settings& settings) {
+  RpcOptions options;
+  options.bounds = {.descriptors_max = settings.descriptors_max,
+                    .entries_max = settings.entries_max,
+                    .key_bytes_max = settings.key_bytes_max,
+                    .value_bytes_max = settings.value_bytes_max,
+                    .hits_max = settings.hits_max,
+                    .batch_max = settings.batch_max};
+  options.charge_denied = settings.charge_denied;
+  options.negative_hits = settings.negative_hits;
+  options.allow_reset = settings.allow_reset;
+  options.response_headers = settings.response_headers_enabled;
+  options.limit_header = settings.limit_header;
+  options.remaining_header = settings.remaining_header;
+  options.reset_header = settings.reset_header;
+  options.response_dynamic_metadata = settings.response_dynamic_metadata;
+  return options;
+}
+
+GrpcOptions GrpcOptionsOf(const Settings& settings) {
+  GrpcOptions options;
+  options.listen = settings.grpc_listen;
+  options.threads =
+      settings.threads > 0 ? settings.threads : std::min(CpuQuota(), kThreadsMax);
+  options.message_bytes_max = settings.message_bytes_max;
+  options.header_bytes_max = settings.header_bytes_max;
+  options.streams_max = settings.grpc_streams_max;
+  options.in_flight_max = settings.in_flight_max;
+  options.watchers_max = settings.health_watchers_max;
+  options.connection_age_max_ns = settings.grpc_max_connection_age_ns;
+  options.connection_age_grace_ns = settings.grpc_max_connection_age_grace_ns;
+  options.reflection = settings.reflection;
+  return options;
+}
+
+HttpOptions HttpOptionsOf(const Settings& settings, const std::string& name,
+                          const std::string& listen) {
+  HttpOptions options;
+  options.name = name;
+  options.listen = listen;
+  options.connections_max = settings.http_connections_max;
+  options.header_bytes_max = settings.http_header_bytes_max;
+  options.body_bytes_max = settings.http_body_bytes_max;
+  options.request_time_max_ns = settings.http_request_time_max_ns;
+  return options;
+}
+
+// The address with the port that a listener on port 0 was given.
+std::string WithPort(const std::string& address, int port) {
+  const std::size_t colon = address.rfind(':');
+  return port == 0 ? address : address.substr(0, colon + 1) + std::to_string(port);
+}
+
+// The objects of a serving process, built in the order of their declaration and destroyed in
+// reverse.
+class Server {
+ public:
+  explicit Server(const LoadedSettings& loaded)
+      : settings_(loaded.settings),
+        rpc_options_(RpcOptionsOf(settings_)),
+        series_(settings_.metrics_max_series),
+        store_({.keys_max = settings_.keys_max,
+                .ring_bytes_max = settings_.state_bytes_max,
+                .overflow = settings_.overflow}),
+        engine_({.shadow_mode = settings_.shadow_mode,
+                 .quota_mode = settings_.quota_mode,
+                 .count_stats = ReferenceFamilies()},
+                clock_, store_, executor_, series_),
+        health_(settings_.force_start_without_rules &&
+                !settings_.healthy_with_at_least_one_config),
+        rules_({.merge_domains = settings_.merge_domains,
+                .file_bytes_max = settings_.rules_file_bytes_max,
+                .depth_max = settings_.rules_depth_max,
+                .nodes_max = settings_.rules_nodes_max},
+               {.secret = RandomSecret(),
+                .key_prefix = settings_.cache_key_prefix,
+                .consistency = settings_.consistency_default,
+                .on_store_failure = settings_.store_failure_default,
+                .near_limit_ratio = settings_.near_limit_ratio},
+               engine_, config_status_, health_),
+        rate_limit_(engine_, rpc_options_),
+        limiter_(engine_, rpc_options_),
+        grpc_(GrpcOptionsOf(settings_), engine_, rate_limit_, limiter_, health_),
+        http_(HttpOptionsOf(settings_, "http-listen", settings_.http_listen)),
+        admin_(HttpOptionsOf(settings_, "admin-listen", settings_.admin_listen)),
+        prometheus_(HttpOptionsOf(settings_, "prometheus-listen", settings_.prometheus_listen)),
+        collector_(engine_, &store_.cells(), config_status_, CollectorOptions()) {
+    AddPages(loaded);
+  }
+
+  // Opens all listeners, then loads the rules: until then callers are told to come back.
+  absl::Status Start() {
+    absl::Status status = grpc_.Start();
+    if (status.ok()) status = http_.Start();
+    if (status.ok()) status = admin_.Start();
+    if (status.ok() && !settings_.prometheus_listen.empty()) status = prometheus_.Start();
+    if (!status.ok()) return status;
+    const std::string hash = LoadRules();
+    absl::StatusOr<std::unique_ptr<RuleWatcher>> watcher = WatchRules(hash);
+    if (!watcher.ok()) return watcher.status();
+    watcher_ = std::move(*watcher);
+    return absl::OkStatus();
+  }
+
+  // "grpc=127.0.0.1:8081 http=… admin=…": where it listens.
+  std::string Addresses() const {
+    std::string text;
+    for (std::size_t i = 0; i < settings_.grpc_listen.size(); ++i) {
+      text += "grpc=" + WithPort(settings_.grpc_listen[i], grpc_.ports()[i]) + " ";
+    }
+    text += "http=" + WithPort(settings_.http_listen, http_.port());
+    text += " admin=" + WithPort(settings_.admin_listen, admin_.port());
+    if (!settings_.prometheus_listen.empty()) {
+      text += " prometheus=" + WithPort(settings_.prometheus_listen, prometheus_.port());
+    }
+    return text;
+  }
+
+  void ReloadRules() { watcher_->Poke(); }
+
+  // From now on health says NOT_SERVING; calls are still answered.
+  void BeginDrain() { health_.SetDraining(); }
+  void Stop() { grpc_.Drain(settings_.drain_max_ns); }
+
+ private:
+  EngineCollectorOptions CollectorOptions() {
+    EngineCollectorOptions options;
+    options.build = {kVersion, kRevision, __VERSION__, grpc::Version()};
+    options.listeners.inflight_requests = [this] { return grpc_.in_flight(); };
+    options.listeners.connections = [this] {
+      return http_.connections() + admin_.connections() + prometheus_.connections();
+    };
+    options.listeners.http_rejected = [this] {
+      std::vector<ReasonCount> counts;
+      const auto add = [&](const char* reason, std::atomic<uint64_t> HttpRejects::* member) {
+        uint64_t count = 0;
+        for (const HttpServer* server : {&http_, &admin_, &prometheus_}) {
+          count += (server->rejects().*member).load(std::memory_order_relaxed);
+        }
+        counts.push_back({reason, count});
+      };
+      add("headers", &HttpRejects::headers);
+      add("body", &HttpRejects::body);
+      add("time", &HttpRejects::time);
+      add("connections", &HttpRejects::connections);
+      return counts;
+    };
+    options.reference_families = ReferenceFamilies();
+    for (const auto& [name, value] : settings_.extra_tags) options.tags.push_back({name, value});
+    return options;
+  }
+
+  // The reference's metric families are kept and exported.
+  bool ReferenceFamilies() const {
+    return settings_.compat == Compat::kRatelimit && !settings_.disable_stats;
+  }
+
+  void AddPages(const LoadedSettings& loaded) {
+    const auto metrics = [this] {
+      const prometheus::Collectable* const collectors[] = {&collector_};
+      return RenderMetrics(collectors);
+    };
+    AddPublicPages({health_, engine_, engine_.AddWorker(), rate_limit_, metrics,
+                    kMetricsContentType},
+                   http_);
+    AddDebugPages({engine_, PrintSettings(loaded), kVersion}, admin_);
+    AddMetricsPage(settings_.prometheus_path, metrics, kMetricsContentType, prometheus_);
+  }
+
+  RuleFolderOptions FolderOptions() const {
+    RuleFolderOptions options;
+    options.files_max = settings_.rules_files_max;
+    options.file_bytes_max = settings_.rules_file_bytes_max;
+    options.folder_bytes_max = settings_.rules_bytes_max;
+    return options;
+  }
+
+  std::string LoadRules() {
+    const absl::StatusOr<std::vector<RuleFile>> files =
+        ReadRuleFolder(settings_.rules_dir, FolderOptions());
+    if (!files.ok()) {
+      rules_.Unreadable(std::string(files.status().message()));
+      return "";
+    }
+    const std::string hash = HashRuleFiles(*files);
+    rules_.Load(*files, hash);
+    return hash;
+  }
+
+  absl::StatusOr<std::unique_ptr<RuleWatcher>> WatchRules(const std::string& hash) {
+    RuleWatcherOptions options;
+    options.debounce_ms = settings_.rules_debounce_ns / 1'000'000;
+    options.poll_interval_ms = settings_.rules_poll_ns / 1'000'000;
+    options.folder = FolderOptions();
+    return RuleWatcher::Start(
+        settings_.rules_dir, hash, options,
+        {.on_change = [this](const std::vector<RuleFile>& files,
+                             const std::string& now) { rules_.Load(files, now); },
+         .on_status =
+             [this](const absl::Status& status) {
+               if (!status.ok()) rules_.Unreadable(std::string(status.message()));
+             }});
+  }
+
+  const Settings settings_;
+  const RpcOptions rpc_options_;
+  SystemClock clock_;
+  ThreadExecutor executor_;
+  SeriesRegistry series_;
+  MemoryStore store_;
+  Engine engine_;
+  Health health_;
+  ConfigStatus config_status_;
+  Rules rules_;
+  RateLimitHandler rate_limit_;
+  LimiterHandler limiter_;
+  GrpcServer grpc_;
+  HttpServer http_;
+  HttpServer admin_;
+  HttpServer prometheus_;
+  EngineCollector collector_;
+  std::unique_ptr<RuleWatcher> watcher_;
+};
+
+// Waits for a signal of `signals`, for ever if timeout_ns is negative; 0: none came in time.
+int WaitForSignal(const sigset_t& signals, int64_t timeout_ns) {
+  if (timeout_ns < 0) {
+    int signal = 0;
+    sigwait(&signals, &signal);
+    return signal;
+  }
+  const timespec timeout{static_cast<time_t>(timeout_ns / 1'000'000'000),
+                         static_cast<long>(timeout_ns % 1'000'000'000)};
+  return std::max(0, sigtimedwait(&signals, nullptr, &timeout));
+}
+
+}  // namespace
+
+int Serve(const LoadedSettings& loaded) {
+  // Blocked before any thread starts, so that only the waits below receive them.
+  sigset_t signals;
+  sigemptyset(&signals);
+  for (const int signal : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&signals, signal);
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  std::signal(SIGPIPE, SIG_IGN);
+
+  StartLogging(loaded.settings.log_level, loaded.settings.log_format == LogFormat::kJson);
+  for (const std::string& warning : loaded.warnings) spdlog::warn("settings: {}", warning);
+  Server server(loaded);
+  if (const absl::Status status = server.Start(); !status.ok()) {
+    spdlog::error("start: {}", std::string(status.message()));
+    return kExitFailed;
+  }
+  const std::string addresses = server.Addresses();
+  spdlog::info("serving {}", addresses);
+  std::printf("serving %s\n", addresses.c_str());
+  std::fflush(stdout);
+
+  int signal = 0;
+  while ((signal = WaitForSignal(signals, -1)) == SIGHUP) server.ReloadRules();
+  spdlog::info("draining after signal {}", signal);
+  server.BeginDrain();
+  // A second signal to end cuts the wait short.
+  WaitForSignal(signals, loaded.settings.drain_delay_ns);
+  server.Stop();
+  spdlog::info("stopped");
+  return kExitOk;
+}
+
+}  // namespace weir

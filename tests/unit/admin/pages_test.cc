@@ -1,0 +1,39 @@
+#include "limiter/admin/pages.h"
+
+#include <gtest/gtest.h>
+
+#include "tests/support/engine_harness.h"
+
+namespace weir {
+namespace {
+
+using test::On;
+
+std::string LineOf(On rule) {
+  test::EngineHarness harness({std::move(rule)});
+  return RlConfigLine(harness.engine.rules()->rules()[0]);
+}
+
+TEST(RlConfig, IsTheReferencesLineForARuleTheReferenceKnows) {
+  EXPECT_EQ(LineOf(On("user", "x").Fixed(20, Unit::kMinute)),
+            "d.user_x: unit=MINUTE requests_per_unit=20, shadow_mode: false, quota_mode: false");
+}
+
+TEST(RlConfig, AppendsWhatTheReferenceDoesNotKnow) {
+  EXPECT_EQ(LineOf(On("user").TokenBucket(20, Unit::kMinute, 5)),
+            "d.user: unit=MINUTE requests_per_unit=20, shadow_mode: false, quota_mode: false, "
+            "algorithm: token_bucket, burst: 5");
+  EXPECT_EQ(LineOf(On("user").Fixed(20, Unit::kMinute, 5)),
+            "d.user: unit=MINUTE requests_per_unit=20, shadow_mode: false, quota_mode: false, "
+            "unit_multiplier: 5");
+}
+
+TEST(RulesJson, ListsRulesInFileOrderAndEscapesTheirText) {
+  test::EngineHarness harness({On("b").Fixed(1, Unit::kHour), On("a", "\"\n").Unlimited()});
+  const std::string json = RulesJson(*harness.engine.rules());
+  EXPECT_LT(json.find("\"path\": \"b\""), json.find("\"path\": \"a_\\\"\\n\""));
+  EXPECT_NE(json.find("\"unlimited\": true"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace weir
