@@ -77,8 +77,7 @@ Decision Drain(const Limit& limit, State& state, int64_t now_ns, uint64_t hits) 
 
 Decision Report(const Limit& limit, State& state, int64_t now_ns, uint64_t hits) {
   const Window window = WindowAt(limit, state, now_ns);
-  return Allowed(
-      Charge(limit, state, window, AddCapped(window.count, hits, kCountMax), now_ns, 0));
+  return Allowed(Charge(limit, state, window, AddCapped(window.count, hits, kCountMax), now_ns, 0));
 }
 
 Decision Refund(const Limit& limit, State& state, int64_t now_ns, uint64_t hits) {

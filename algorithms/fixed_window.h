@@ -9,7 +9,7 @@
 //         those its callers rely on (docs/algorithms.md).
 //
 // Every function is pure but for `state`; none can fail; any uint64 cost is safe, counts stop at
-// kCountMax. REQUIRES: limit.algorithm == kFixedWindow, now_ns >= 0.
+// kCountMax. REQUIRES: limit.algorithm == kFixedWindow, now_ns >= 0 and below 2^62.
 
 #include <cstdint>
 

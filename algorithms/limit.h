@@ -37,13 +37,13 @@ struct LimitSpec {
 // A checked limit with everything that needs a division worked out.
 struct Limit {
   Algorithm algorithm = Algorithm::kFixedWindow;
-  uint32_t hits = 0;         // L
-  uint32_t capacity = 0;     // the most hits one decision can admit: L, or the burst
-  uint32_t precision = 0;    // sliding_window: Bk; else 0
-  int64_t window_ns = 0;     // W
-  int64_t emission_ns = 0;   // token_bucket: E = ceil(W/L); 0 for a ban
-  int64_t burst_ns = 0;      // token_bucket: B*E, at most kWindowMaxNs
-  int64_t bucket_ns = 0;     // sliding_window: w = ceil(W/Bk)
+  uint32_t hits = 0;        // L
+  uint32_t capacity = 0;    // the most hits one decision can admit: L, or the burst
+  uint32_t precision = 0;   // sliding_window: Bk; else 0
+  int64_t window_ns = 0;    // W
+  int64_t emission_ns = 0;  // token_bucket: E = ceil(W/L); 0 for a ban
+  int64_t burst_ns = 0;     // token_bucket: B*E, at most kWindowMaxNs
+  int64_t bucket_ns = 0;    // sliding_window: w = ceil(W/Bk)
   bool operator==(const Limit&) const = default;
 };
 

@@ -12,7 +12,8 @@
 // The state is a ring of RingWords(limit) words owned by the caller: the newest stamp, then one
 // count per slot. All zero is a state never used. Every function is pure but for the ring; none
 // can fail; any uint64 cost is safe, counts stop at kCountMax.
-// REQUIRES: limit.algorithm == kSlidingWindow, now_ns >= 0, ring.size() == RingWords(limit).
+// REQUIRES: limit.algorithm == kSlidingWindow, now_ns >= 0 and below 2^62,
+// ring.size() == RingWords(limit).
 
 #include <cstddef>
 #include <cstdint>

@@ -31,7 +31,8 @@ Decision Take(const Limit& limit, State& state, int64_t now_ns, uint64_t hits);
 Decision Peek(const Limit& limit, const State& state, int64_t now_ns, uint64_t hits);
 
 // Charges what a denied request costs where denials are charged: the whole hits that are left,
-// never a fraction of one (a fraction would ban a caller that hammers). Answers for `hits` after it.
+// never a fraction of one (a fraction would ban a caller that hammers). Answers for `hits` after
+// it.
 Decision Drain(const Limit& limit, State& state, int64_t now_ns, uint64_t hits);
 
 // Charges unconditionally, at most down to empty; always allowed.

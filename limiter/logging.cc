@@ -34,8 +34,8 @@ void StartLogging(const std::string& level, bool json) {
   formatter->add_flag<JsonMessage>('*').set_pattern(
       json ? R"({"time":"%Y-%m-%dT%H:%M:%S.%eZ","level":"%l","message":%*})"
            : "%Y-%m-%dT%H:%M:%S.%eZ %l %v");
-  auto logger = std::make_shared<spdlog::logger>(
-      "weir", std::make_shared<spdlog::sinks::stderr_sink_mt>());
+  auto logger =
+      std::make_shared<spdlog::logger>("weir", std::make_shared<spdlog::sinks::stderr_sink_mt>());
   logger->set_formatter(std::move(formatter));
   logger->set_level(spdlog::level::from_str(level == "warn" ? "warning" : level));
   logger->flush_on(spdlog::level::trace);

@@ -36,8 +36,9 @@ void Rules::Load(const std::vector<RuleFile>& files, const std::string& hash) {
   }
   if (!set.ok()) {
     status_.RecordFailure();
-    spdlog::error("rules: refused, {}",
-                  engine_.has_rules() ? "the rules loaded before stay in force" : "none are loaded");
+    spdlog::error("rules: refused, {}", engine_.has_rules()
+                                            ? "the rules loaded before stay in force"
+                                            : "none are loaded");
     return;
   }
   std::shared_ptr<const RuleTable> table = RuleTable::Build(set.domains, table_, engine_.series());

@@ -1,7 +1,7 @@
 #pragma once
 
-// The rules in force: loads the folder, compiles it, publishes it to the engine, and says so in log,
-// metrics and health. A folder with an error changes nothing but the log and the metric.
+// The rules in force: loads the folder, compiles it, publishes it to the engine, and says so in
+// log, metrics and health. A folder with an error changes nothing but the log and the metric.
 //
 // Thread safety: Load runs on one thread at a time (start, then the watcher's); the rest from any.
 

@@ -1,6 +1,5 @@
 #include "limiter/serve.h"
 
-#include <grpcpp/grpcpp.h>
 #include <spdlog/spdlog.h>
 #include <sys/random.h>
 
@@ -25,6 +24,7 @@
 #include "limiter/logging.h"
 #include "limiter/metrics/engine_collector.h"
 #include "limiter/metrics/render.h"
+#include "limiter/metrics/tag.h"
 #include "limiter/rpc/health.h"
 #include "limiter/rpc/limiter_handler.h"
 #include "limiter/rpc/rate_limit_handler.h"
@@ -72,8 +72,7 @@ RpcOptions RpcOptionsOf(const Settings& settings) {
 GrpcOptions GrpcOptionsOf(const Settings& settings) {
   GrpcOptions options;
   options.listen = settings.grpc_listen;
-  options.threads =
-      settings.threads > 0 ? settings.threads : std::min(CpuQuota(), kThreadsMax);
+  options.threads = settings.threads > 0 ? settings.threads : std::min(CpuQuota(), kThreadsMax);
   options.message_bytes_max = settings.message_bytes_max;
   options.header_bytes_max = settings.header_bytes_max;
   options.streams_max = settings.grpc_streams_max;
@@ -97,6 +96,12 @@ HttpOptions HttpOptionsOf(const Settings& settings, const std::string& name,
   return options;
 }
 
+std::vector<Tag> TagsOf(const Settings& settings) {
+  std::vector<Tag> tags;
+  for (const auto& [name, value] : settings.extra_tags) tags.push_back({name, value});
+  return tags;
+}
+
 // The address with the port that a listener on port 0 was given.
 std::string WithPort(const std::string& address, int port) {
   const std::size_t colon = address.rfind(':');
@@ -118,8 +123,7 @@ class Server {
                  .quota_mode = settings_.quota_mode,
                  .count_stats = ReferenceFamilies()},
                 clock_, store_, executor_, series_),
-        health_(settings_.force_start_without_rules &&
-                !settings_.healthy_with_at_least_one_config),
+        health_(settings_.force_start_without_rules && !settings_.healthy_with_at_least_one_config),
         rules_({.merge_domains = settings_.merge_domains,
                 .file_bytes_max = settings_.rules_file_bytes_max,
                 .depth_max = settings_.rules_depth_max,
@@ -177,14 +181,14 @@ class Server {
  private:
   EngineCollectorOptions CollectorOptions() {
     EngineCollectorOptions options;
-    options.build = {kVersion, kRevision, __VERSION__, grpc::Version()};
+    options.build = {kVersion, kRevision, __VERSION__, GrpcVersion()};
     options.listeners.inflight_requests = [this] { return grpc_.in_flight(); };
     options.listeners.connections = [this] {
       return http_.connections() + admin_.connections() + prometheus_.connections();
     };
     options.listeners.http_rejected = [this] {
       std::vector<ReasonCount> counts;
-      const auto add = [&](const char* reason, std::atomic<uint64_t> HttpRejects::* member) {
+      const auto add = [&](const char* reason, std::atomic<uint64_t> HttpRejects::*member) {
         uint64_t count = 0;
         for (const HttpServer* server : {&http_, &admin_, &prometheus_}) {
           count += (server->rejects().*member).load(std::memory_order_relaxed);
@@ -198,7 +202,7 @@ class Server {
       return counts;
     };
     options.reference_families = ReferenceFamilies();
-    for (const auto& [name, value] : settings_.extra_tags) options.tags.push_back({name, value});
+    options.tags = TagsOf(settings_);
     return options;
   }
 
@@ -212,9 +216,8 @@ class Server {
       const prometheus::Collectable* const collectors[] = {&collector_};
       return RenderMetrics(collectors);
     };
-    AddPublicPages({health_, engine_, engine_.AddWorker(), rate_limit_, metrics,
-                    kMetricsContentType},
-                   http_);
+    AddPublicPages(
+        {health_, engine_, engine_.AddWorker(), rate_limit_, metrics, kMetricsContentType}, http_);
     AddDebugPages({engine_, PrintSettings(loaded), kVersion}, admin_);
     AddMetricsPage(settings_.prometheus_path, metrics, kMetricsContentType, prometheus_);
   }
@@ -298,6 +301,10 @@ int Serve(const LoadedSettings& loaded) {
 
   StartLogging(loaded.settings.log_level, loaded.settings.log_format == LogFormat::kJson);
   for (const std::string& warning : loaded.warnings) spdlog::warn("settings: {}", warning);
+  if (const absl::Status tags = CheckTags(TagsOf(loaded.settings)); !tags.ok()) {
+    spdlog::error("settings: extra-tags: {}", std::string(tags.message()));
+    return kExitUsage;
+  }
   Server server(loaded);
   if (const absl::Status status = server.Start(); !status.ok()) {
     spdlog::error("start: {}", std::string(status.message()));

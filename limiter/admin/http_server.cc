@@ -127,7 +127,7 @@ class HttpServer::Impl {
   Handle<event, event_free> stop_;
   evconnlistener* listener_ = nullptr;  // http_ owns it
   bool paused_ = false;
-  bool sending_ = false;  // an answer of ours is being written
+  bool sending_ = false;          // an answer of ours is being written
   std::vector<Connection> live_;  // the server's thread only
   std::thread thread_;
 };
@@ -145,10 +145,9 @@ absl::Status HttpServer::Impl::Listen() {
   addrinfo* found = nullptr;
   if (host.empty() ||
       getaddrinfo(host.c_str(), options_.listen.c_str() + colon + 1, &hints, &found) != 0) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("cannot listen on ", options_.listen,
-                     ": write an address and a port, like 127.0.0.1:8080 or [::1]:8080, in --",
-                     options_.name));
+    return absl::InvalidArgumentError(absl::StrCat(
+        "cannot listen on ", options_.listen,
+        ": write an address and a port, like 127.0.0.1:8080 or [::1]:8080, in --", options_.name));
   }
   const Handle<addrinfo, freeaddrinfo> addresses(found);
   listener_ = evconnlistener_new_bind(
@@ -164,9 +163,8 @@ absl::Status HttpServer::Impl::Listen() {
   sockaddr_storage address{};
   socklen_t bound = sizeof(address);
   getsockname(evconnlistener_get_fd(listener_), reinterpret_cast<sockaddr*>(&address), &bound);
-  port_ = ntohs(address.ss_family == AF_INET6
-                    ? reinterpret_cast<sockaddr_in6*>(&address)->sin6_port
-                    : reinterpret_cast<sockaddr_in*>(&address)->sin_port);
+  port_ = ntohs(address.ss_family == AF_INET6 ? reinterpret_cast<sockaddr_in6*>(&address)->sin6_port
+                                              : reinterpret_cast<sockaddr_in*>(&address)->sin_port);
   return absl::OkStatus();
 }
 

@@ -29,9 +29,8 @@ HttpResponse Json(const PublicPages& pages, const HttpRequest& request) {
   Clock& clock = pages.engine.clock();
   const int64_t started_ns = clock.Now().mono_ns;
   JsonAnswer answer = ShouldRateLimitJson(pages.rate_limit, {pages.worker}, request.body);
-  pages.worker.counters()
-      .methods[static_cast<std::size_t>(Method::kJson)]
-      .Observe(static_cast<int>(answer.code), clock.Now().mono_ns - started_ns);
+  pages.worker.counters().methods[static_cast<std::size_t>(Method::kJson)].Observe(
+      static_cast<int>(answer.code), clock.Now().mono_ns - started_ns);
   HttpResponse response = Text(answer.http_status, std::move(answer.body));
   if (answer.http_status == 200 || answer.http_status == 429) response.content_type = kJson;
   return response;
@@ -73,7 +72,8 @@ void AddPublicPages(const PublicPages& pages, HttpServer& server) {
     return health.ready() ? Text(200, "OK")
                           : Text(503, "not ready: draining, or no rules are loaded\n");
   });
-  server.AddRoute("/json", {"GET", "POST", "PUT"}, [pages](const HttpRequest& request) { return Json(pages, request); });
+  server.AddRoute("/json", {"GET", "POST", "PUT"},
+                  [pages](const HttpRequest& request) { return Json(pages, request); });
   AddMetricsPage("/metrics", pages.metrics, pages.metrics_content_type, server);
 }
 
@@ -92,9 +92,8 @@ void AddDebugPages(const DebugPages& pages, HttpServer& server) {
     response.content_type = kJson;
     return response;
   });
-  server.AddRoute("/config", {"GET"}, [settings = pages.settings](const HttpRequest&) {
-    return Text(200, settings);
-  });
+  server.AddRoute("/config", {"GET"},
+                  [settings = pages.settings](const HttpRequest&) { return Text(200, settings); });
 }
 
 }  // namespace weir

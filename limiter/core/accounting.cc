@@ -15,9 +15,9 @@ namespace {
 constexpr std::size_t kStatSlotsMax = 4096;
 
 std::string LevelText(const Rule* rule, std::size_t level, const Entry& entry) {
-  std::string runtime =
-      entry.value.empty() ? std::string(entry.key)
-                          : std::string(entry.key) + '_' + std::string(entry.value);
+  std::string runtime = entry.value.empty()
+                            ? std::string(entry.key)
+                            : std::string(entry.key) + '_' + std::string(entry.value);
   if (rule == nullptr) return runtime;
   const Rule::Level& configured = rule->levels[level];
   if (configured.shared) return configured.composite;
@@ -72,8 +72,7 @@ uint32_t Accounting::StatSlot(const Outcome& outcome, const Descriptor& descript
   const Rule* rule = outcome.rule;
   if (rule != nullptr && !rule->dynamic_stats) return rule->stat_slot;
   std::string key1 = LevelText(rule, 0, descriptor.entries[0]);
-  std::string key2 =
-      descriptor.entries.size() > 1 ? LevelText(rule, 1, descriptor.entries[1]) : "";
+  std::string key2 = descriptor.entries.size() > 1 ? LevelText(rule, 1, descriptor.entries[1]) : "";
   const std::string_view name = RuleTable::NameOf(domain);
   std::string text;
   // With the length in front, because values may hold any byte, the separator's too.

@@ -116,10 +116,8 @@ class CellTable {
     bool Unlink(const Key& key) ABSL_EXCLUSIVE_LOCKS_REQUIRED(this);
     // Forgets an idle key, one with a ring of `ring_words` unless that is 0. Returns whether the
     // hand met one.
-    bool EvictIdle(const Instant& now, std::size_t ring_words)
-        ABSL_EXCLUSIVE_LOCKS_REQUIRED(this);
-    uint64_t* TakeRing(const Limit& limit, const Instant& now)
-        ABSL_EXCLUSIVE_LOCKS_REQUIRED(this);
+    bool EvictIdle(const Instant& now, std::size_t ring_words) ABSL_EXCLUSIVE_LOCKS_REQUIRED(this);
+    uint64_t* TakeRing(const Limit& limit, const Instant& now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(this);
 
     Mutex mutex_;
     Cell* cells_ = nullptr;      // capacity_ of them
@@ -127,8 +125,8 @@ class CellTable {
     uint32_t* heads_ = nullptr;  // heads_mask_ + 1 of them
     uint64_t heads_mask_ = 0;
     uint32_t capacity_ = 0;
-    uint32_t used_ = 0;           // cells ever taken from the array
-    uint32_t free_ = 0;           // link to the first freed cell
+    uint32_t used_ = 0;  // cells ever taken from the array
+    uint32_t free_ = 0;  // link to the first freed cell
     uint32_t hand_ = 0;
     RingPool rings_;
     std::atomic<int64_t>* ring_bytes_left_ = nullptr;
@@ -159,8 +157,7 @@ class CellTable {
 
 class ABSL_SCOPED_LOCKABLE ShardLock {
  public:
-  explicit ShardLock(CellTable::Shard& shard) ABSL_EXCLUSIVE_LOCK_FUNCTION(shard)
-      : shard_(shard) {
+  explicit ShardLock(CellTable::Shard& shard) ABSL_EXCLUSIVE_LOCK_FUNCTION(shard) : shard_(shard) {
     shard_.Lock();
   }
   ~ShardLock() ABSL_UNLOCK_FUNCTION() { shard_.Unlock(); }

@@ -78,7 +78,7 @@ inline constexpr std::size_t kGrpcCodes = 17;
 // Upper bounds of the request duration histogram in nanoseconds: 25 µs to 100 ms. They contain 1,
 // 5, 10 and 20 ms, which alerts and panels use (20 ms is Envoy's default timeout).
 inline constexpr std::array<int64_t, 12> kDurationBoundsNs = {
-    25'000,    50'000,    100'000,   250'000,    500'000,    1'000'000,
+    25'000,    50'000,    100'000,    250'000,    500'000,    1'000'000,
     2'500'000, 5'000'000, 10'000'000, 20'000'000, 50'000'000, 100'000'000};
 
 struct MethodCounters {
@@ -131,9 +131,9 @@ class SlotTable {
 };
 
 struct WorkerCounters {
-  SlotTable<RuleCounters> rules;    // by SeriesRegistry's rule slots
-  SlotTable<StatCounters> stats;    // by its stat slots
-  SlotTable<Counter> unmatched;     // by its domain slots; 0 is every unknown domain
+  SlotTable<RuleCounters> rules;  // by SeriesRegistry's rule slots
+  SlotTable<StatCounters> stats;  // by its stat slots
+  SlotTable<Counter> unmatched;   // by its domain slots; 0 is every unknown domain
   std::array<MethodCounters, kMethods> methods;
   std::array<Counter, kInputRejects> input_rejected;
   Counter global_shadow;  // verdicts that --shadow-mode turned into OK

@@ -99,10 +99,9 @@ void Engine::MatchOne(Worker& worker, const RuleTable& table, const RuleTable::D
     if (options_.quota_mode) outcome.weight = Weight::kQuota;
     const RuleTableOptions& options = table.options();
     outcome.near_limit = NearLimit(outcome.limit.capacity, options.near_limit_ratio);
-    outcome.key =
-        EntriesKey(KeyPrefix(options.secret, options.key_prefix, RuleTable::NameOf(domain),
-                             kOverridePath, outcome.limit),
-                   descriptor.entries, nullptr);
+    outcome.key = EntriesKey(KeyPrefix(options.secret, options.key_prefix,
+                                       RuleTable::NameOf(domain), kOverridePath, outcome.limit),
+                             descriptor.entries, nullptr);
     return;
   }
   const Rule* rule = table.Find(domain, descriptor.entries, worker.scratch_);
@@ -117,7 +116,7 @@ void Engine::MatchOne(Worker& worker, const RuleTable& table, const RuleTable::D
   outcome.near_limit = rule->near_limit;
   // The response's unit cannot express a multiplied window.
   outcome.unit = rule->unit_multiplier == 1 ? rule->unit : Unit::kUnknown;
-  outcome.weight = rule->shadow_mode                        ? Weight::kShadow
+  outcome.weight = rule->shadow_mode                         ? Weight::kShadow
                    : rule->quota_mode || options_.quota_mode ? Weight::kQuota
                                                              : Weight::kEnforced;
   outcome.key = EntriesKey(rule->key_prefix, descriptor.entries, rule);
@@ -211,8 +210,7 @@ void Engine::Count(const RuleTable& table, Worker& worker, const Check& check) {
   const Accounting accounting(worker.counters_, series_, worker.stat_slots_, options_.count_stats,
                               options_.shadow_mode);
   if (check.global_shadow) worker.counters_.global_shadow.Add(1);
-  const RuleTable::Domain* domain =
-      check.domain_known ? table.FindDomain(check.domain) : nullptr;
+  const RuleTable::Domain* domain = check.domain_known ? table.FindDomain(check.domain) : nullptr;
   for (std::size_t i = 0, a = 0; i < check.outcomes.size(); ++i) {
     const bool asked = a < check.asked_.size() && check.asked_[a] == i;
     if (asked) {
@@ -224,8 +222,7 @@ void Engine::Count(const RuleTable& table, Worker& worker, const Check& check) {
   }
 }
 
-Explanation Engine::Explain(Worker& worker, std::string_view domain,
-                            const Descriptor& descriptor) {
+Explanation Engine::Explain(Worker& worker, std::string_view domain, const Descriptor& descriptor) {
   Explanation explanation;
   const RuleTable& table = Refresh(worker);
   explanation.table = worker.table_;

@@ -34,9 +34,9 @@
 namespace weir {
 
 struct EngineOptions {
-  bool shadow_mode = false;   // global: verdicts are counted, never enforced
-  bool quota_mode = false;    // global: every rule as if quota_mode
-  bool count_stats = false;   // keep the reference's statistics (StatCounters)
+  bool shadow_mode = false;  // global: verdicts are counted, never enforced
+  bool quota_mode = false;   // global: every rule as if quota_mode
+  bool count_stats = false;  // keep the reference's statistics (StatCounters)
 };
 
 // What became of one descriptor.
@@ -52,8 +52,8 @@ struct Outcome {
   const Rule* rule = nullptr;
   Limit limit;  // what was enforced: the rule's or the override's
   Unit unit = Unit::kUnknown;
-  uint64_t near_limit = 0;  // hits from which on a count is near the limit
-  Decision decision;  // as the store gave it, before shadow mode
+  uint64_t near_limit = 0;        // hits from which on a count is near the limit
+  Decision decision;              // as the store gave it, before shadow mode
   uint64_t remaining_before = 0;  // hits that would have passed before it charged any
   Source source = Source::kNone;
   Weight weight = Weight::kEnforced;
@@ -79,7 +79,7 @@ class Check : private Answered {
   Instant now;  // when it was decided
   std::vector<Outcome> outcomes;
   bool domain_known = false;
-  bool allowed = true;  // the verdict over all descriptors, before global shadow mode
+  bool allowed = true;         // the verdict over all descriptors, before global shadow mode
   bool global_shadow = false;  // the verdict was a denial that global shadow mode turned into OK
 
   virtual ~Check() = default;

@@ -45,8 +45,8 @@ std::string StoreKey(std::string_view prefix, const Key& key) {
   }
   text.resize(22);  // 128 bits
   std::array<char, 16> tag{};
-  std::snprintf(tag.data(), tag.size(), "weir1:{s%03u}:",
-                static_cast<unsigned>(key.lo % kLogicalShards));
+  std::snprintf(tag.data(), tag.size(),
+                "weir1:{s%03u}:", static_cast<unsigned>(key.lo % kLogicalShards));
   return std::string(prefix) + tag.data() + text;
 }
 

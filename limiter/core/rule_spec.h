@@ -27,13 +27,13 @@ struct Position {
 
 // A `rate_limit` map.
 struct RuleSpec {
-  LimitSpec limit;               // window_ns = unit_multiplier * unit; unset when unlimited
-  Unit unit = Unit::kUnknown;    // kUnknown when unlimited
+  LimitSpec limit;             // window_ns = unit_multiplier * unit; unset when unlimited
+  Unit unit = Unit::kUnknown;  // kUnknown when unlimited
   uint32_t unit_multiplier = 1;
   bool unlimited = false;
   std::string name;
   std::vector<std::string> replaces;
-  std::optional<Consistency> consistency;        // unset: the setting's default
+  std::optional<Consistency> consistency;  // unset: the setting's default
   std::optional<OnStoreFailure> on_store_failure;
 };
 

@@ -48,12 +48,12 @@ struct Rule {
 
   // How each level enters keys and statistics.
   struct Level {
-    std::string key;             // as configured
-    std::string composite;       // `key` or `key_value` as configured
-    bool shared = false;         // share_threshold: the pattern stands for the value
+    std::string key;        // as configured
+    std::string composite;  // `key` or `key_value` as configured
+    bool shared = false;    // share_threshold: the pattern stands for the value
     bool value_to_metric = false;
     bool wildcard = false;
-    std::string pattern;         // the configured value
+    std::string pattern;  // the configured value
   };
   std::vector<Level> levels;
   bool any_shared = false;
@@ -62,7 +62,7 @@ struct Rule {
   SipHasher key_prefix;     // everything of the key that is the same for all requests
   uint64_t near_limit = 0;  // floor(capacity * near_limit_ratio)
   uint32_t rule_slot = 0;
-  uint32_t stat_slot = 0;      // also the overflow slot of dynamic statistics
+  uint32_t stat_slot = 0;  // also the overflow slot of dynamic statistics
 };
 
 struct RuleTableOptions {

@@ -22,8 +22,8 @@ namespace weir {
 inline constexpr char kOverflowLabel[] = "__overflow__";
 inline constexpr char kUnknownDomainLabel[] = "_unknown";
 
-// A level of a statistic as the reference's label text: ':' and '|', which mean something to statsd,
-// and the dots of an IPv4 address become '_'. The level stays whole at other dots.
+// A level of a statistic as the reference's label text: ':' and '|', which mean something to
+// statsd, and the dots of an IPv4 address become '_'. The level stays whole at other dots.
 std::string StatLabelText(std::string_view level);
 
 class SeriesRegistry {

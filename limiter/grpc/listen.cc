@@ -19,9 +19,9 @@ absl::Status CheckListenAddress(const std::string& address) {
   sockaddr_un name{};
   name.sun_family = AF_UNIX;
   if (path.empty() || path.size() >= sizeof(name.sun_path)) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "cannot listen on ", address, ": the path must have 1 to ", sizeof(name.sun_path) - 1,
-        " bytes"));
+    return absl::InvalidArgumentError(absl::StrCat("cannot listen on ", address,
+                                                   ": the path must have 1 to ",
+                                                   sizeof(name.sun_path) - 1, " bytes"));
   }
   std::memcpy(name.sun_path, path.c_str(), path.size() + 1);
   const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);

@@ -43,9 +43,8 @@ auto MakeMethod(std::optional<Method> method, Receive receive) {
   spec.method = method;
   spec.receive = [receive](grpc::ServerContext* context, Request* request,
                            grpc::ServerAsyncResponseWriter<Response>* responder,
-                           grpc::ServerCompletionQueue* queue, void* tag) {
-    receive(context, request, responder, queue, queue, tag);
-  };
+                           grpc::ServerCompletionQueue* queue,
+                           void* tag) { receive(context, request, responder, queue, queue, tag); };
   return spec;
 }
 
@@ -83,7 +82,9 @@ class GrpcServer::Impl {
  public:
   Impl(const GrpcOptions& options, Engine& engine, const RateLimitHandler& rate_limit,
        const LimiterHandler& limiter, Health& state)
-      : options_(options), engine_(engine), watch_{health_service_, state, 0, options.watchers_max} {
+      : options_(options),
+        engine_(engine),
+        watch_{health_service_, state, 0, options.watchers_max} {
     DefineMethods(rate_limit, limiter, state);
   }
 
@@ -146,24 +147,36 @@ void GrpcServer::Impl::DefineMethods(const RateLimitHandler& rate_limit,
     spec = MakeMethod<Request, Response, LimiterHandler::Call>(method, receive);
     spec.handle = handle;
   };
-  define(check_, Method::kCheck, [this](auto... a) { limiter_service_.RequestCheck(a...); },
-         [&limiter](const auto& context, const auto& request, auto* response, auto& call,
-                    Done done) { limiter.Check(context, request, response, call, std::move(done)); });
-  define(peek_, Method::kPeek, [this](auto... a) { limiter_service_.RequestPeek(a...); },
-         [&limiter](const auto& context, const auto& request, auto* response, auto& call,
-                    Done done) { limiter.Peek(context, request, response, call, std::move(done)); });
-  define(report_, Method::kReport, [this](auto... a) { limiter_service_.RequestReport(a...); },
-         [&limiter](const auto& context, const auto& request, auto* response, auto& call,
-                    Done done) { limiter.Report(context, request, response, call, std::move(done)); });
-  define(refund_, Method::kRefund, [this](auto... a) { limiter_service_.RequestRefund(a...); },
-         [&limiter](const auto& context, const auto& request, auto* response, auto& call,
-                    Done done) { limiter.Refund(context, request, response, call, std::move(done)); });
-  define(reset_, Method::kReset, [this](auto... a) { limiter_service_.RequestReset(a...); },
-         [&limiter](const auto& context, const auto& request, auto* response, auto& call,
-                    Done done) { limiter.Reset(context, request, response, call, std::move(done)); });
-  define(explain_, Method::kExplain, [this](auto... a) { limiter_service_.RequestExplain(a...); },
-         [&limiter](const auto& context, const auto& request, auto* response, auto& call,
-                    Done done) { limiter.Explain(context, request, response, call, std::move(done)); });
+  define(
+      check_, Method::kCheck, [this](auto... a) { limiter_service_.RequestCheck(a...); },
+      [&limiter](const auto& context, const auto& request, auto* response, auto& call, Done done) {
+        limiter.Check(context, request, response, call, std::move(done));
+      });
+  define(
+      peek_, Method::kPeek, [this](auto... a) { limiter_service_.RequestPeek(a...); },
+      [&limiter](const auto& context, const auto& request, auto* response, auto& call, Done done) {
+        limiter.Peek(context, request, response, call, std::move(done));
+      });
+  define(
+      report_, Method::kReport, [this](auto... a) { limiter_service_.RequestReport(a...); },
+      [&limiter](const auto& context, const auto& request, auto* response, auto& call, Done done) {
+        limiter.Report(context, request, response, call, std::move(done));
+      });
+  define(
+      refund_, Method::kRefund, [this](auto... a) { limiter_service_.RequestRefund(a...); },
+      [&limiter](const auto& context, const auto& request, auto* response, auto& call, Done done) {
+        limiter.Refund(context, request, response, call, std::move(done));
+      });
+  define(
+      reset_, Method::kReset, [this](auto... a) { limiter_service_.RequestReset(a...); },
+      [&limiter](const auto& context, const auto& request, auto* response, auto& call, Done done) {
+        limiter.Reset(context, request, response, call, std::move(done));
+      });
+  define(
+      explain_, Method::kExplain, [this](auto... a) { limiter_service_.RequestExplain(a...); },
+      [&limiter](const auto& context, const auto& request, auto* response, auto& call, Done done) {
+        limiter.Explain(context, request, response, call, std::move(done));
+      });
 
   check_batch_ =
       MakeMethod<v1::CheckBatchRequest, v1::CheckBatchResponse, LimiterHandler::BatchCall>(
@@ -195,7 +208,9 @@ void GrpcServer::Impl::SetArguments(grpc::ServerBuilder& builder) const {
     builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_AGE_MS,
                                Milliseconds(options_.connection_age_max_ns));
     builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_AGE_GRACE_MS,
-                               Milliseconds(options_.connection_age_grace_ns));
+                               options_.connection_age_grace_ns > 0
+                                   ? Milliseconds(options_.connection_age_grace_ns)
+                                   : std::numeric_limits<int>::max());
   }
   // Four times the bound: up to that, the refusal is ours and counted.
   builder.SetMaxReceiveMessageSize(static_cast<int>(options_.message_bytes_max * 4));
@@ -232,9 +247,12 @@ absl::Status GrpcServer::Impl::Start() {
       }
     }
     queues_.clear();
-    return absl::UnavailableError(absl::StrCat(
-        "cannot listen on ", absl::StrJoin(options_.listen, ", "),
-        ": the address is in use or not ours; choose another with --grpc-listen"));
+    return absl::UnavailableError(
+        absl::StrCat("cannot listen on ", absl::StrJoin(options_.listen, ", "),
+                     ": the address is in use or not ours; choose another with --grpc-listen"));
+  }
+  for (std::size_t i = 0; i < ports_.size(); ++i) {
+    if (options_.listen[i].starts_with("unix:")) ports_[i] = 0;  // grpc++ says 1
   }
   lanes_.reserve(queues_.size());
   for (auto& queue : queues_) {
@@ -279,6 +297,8 @@ void GrpcServer::Impl::Drain(int64_t grace_ns) {
   for (std::thread& thread : threads_) thread.join();
   server_.reset();
 }
+
+std::string GrpcVersion() { return grpc::Version(); }
 
 GrpcServer::GrpcServer(const GrpcOptions& options, Engine& engine,
                        const RateLimitHandler& rate_limit, const LimiterHandler& limiter,

@@ -25,14 +25,17 @@ struct GrpcOptions {
   int threads = 1;  // completion queues, one thread and one Worker each
   std::size_t message_bytes_max = 64 << 10;
   std::size_t header_bytes_max = 8 << 10;
-  int streams_max = 1000;  // at once, per connection
+  int streams_max = 1000;              // at once, per connection
   std::size_t in_flight_max = 10'000;  // calls being decided; above it RESOURCE_EXHAUSTED
   std::size_t watchers_max = 1000;     // Health/Watch streams; above it RESOURCE_EXHAUSTED
-  // 0: for ever. grpc++ adds a jitter of ±10 %.
+  // 0: for ever, both. grpc++ adds a jitter of ±10 % to the age.
   int64_t connection_age_max_ns = 0;
   int64_t connection_age_grace_ns = 0;
   bool reflection = true;
 };
+
+// The version of grpc++ linked in: "1.51.1".
+std::string GrpcVersion();
 
 class GrpcServer {
  public:

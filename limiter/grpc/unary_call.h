@@ -132,10 +132,8 @@ class UnaryCall final : public Tag {
 
   void Answer(const absl::Status& status) {
     if (spec_.method.has_value()) {
-      lane_.worker->counters()
-          .methods[static_cast<std::size_t>(*spec_.method)]
-          .Observe(static_cast<int>(status.code()),
-                   lane_.engine->clock().Now().mono_ns - started_ns_);
+      lane_.worker->counters().methods[static_cast<std::size_t>(*spec_.method)].Observe(
+          static_cast<int>(status.code()), lane_.engine->clock().Now().mono_ns - started_ns_);
     }
     if (status.ok()) {
       responder_->Finish(*response_, grpc::Status::OK, this);

@@ -51,7 +51,8 @@ std::string Reason(const Explanation& explanation, std::string_view domain,
     return absl::StrCat(Quoted(last.matched), " has no rate_limit of its own; the limits below it ",
                         "need more entries");
   }
-  return absl::StrCat(Quoted(last.matched), " has neither rate_limit nor descriptors: it is allowed");
+  return absl::StrCat(Quoted(last.matched),
+                      " has neither rate_limit nor descriptors: it is allowed");
 }
 
 void FillRule(const Rule& rule, v1::ExplainResponse* response) {

@@ -28,9 +28,7 @@ class Health {
   // Serving, and rules are loaded.
   bool ready() const;
   // The services this process answers for: "" and "ratelimit".
-  static bool Knows(std::string_view service) {
-    return service.empty() || service == "ratelimit";
-  }
+  static bool Knows(std::string_view service) { return service.empty() || service == "ratelimit"; }
 
   using Subscriber = std::function<void(bool serving)>;
   // Calls `subscriber` now and after each change, until Unsubscribe with the id returned.

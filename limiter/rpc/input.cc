@@ -26,25 +26,25 @@ template <typename Entries>
 absl::Status ReadEntries(const Entries& source, int descriptor, const InputBounds& bounds,
                          WorkerCounters& counters, EntryStorage& storage) {
   if (static_cast<std::size_t>(source.size()) > bounds.entries_max) {
-    return Refuse(counters, InputReject::kEntries,
-                  absl::StrCat(Field(descriptor), ".entries has ", source.size(),
-                               " entries, more than the ", bounds.entries_max,
-                               " of --entries-max"));
+    return Refuse(
+        counters, InputReject::kEntries,
+        absl::StrCat(Field(descriptor), ".entries has ", source.size(), " entries, more than the ",
+                     bounds.entries_max, " of --entries-max"));
   }
   for (int i = 0; i < source.size(); ++i) {
     const std::string_view key = source[i].key();
     const std::string_view value = source[i].value();
     if (key.size() > bounds.key_bytes_max) {
-      return Refuse(counters, InputReject::kKeyLen,
-                    absl::StrCat(Field(descriptor), ".entries[", i, "].key has ", key.size(),
-                                 " bytes, more than the ", bounds.key_bytes_max,
-                                 " of --key-bytes-max"));
+      return Refuse(
+          counters, InputReject::kKeyLen,
+          absl::StrCat(Field(descriptor), ".entries[", i, "].key has ", key.size(),
+                       " bytes, more than the ", bounds.key_bytes_max, " of --key-bytes-max"));
     }
     if (value.size() > bounds.value_bytes_max) {
-      return Refuse(counters, InputReject::kValueLen,
-                    absl::StrCat(Field(descriptor), ".entries[", i, "].value has ", value.size(),
-                                 " bytes, more than the ", bounds.value_bytes_max,
-                                 " of --value-bytes-max"));
+      return Refuse(
+          counters, InputReject::kValueLen,
+          absl::StrCat(Field(descriptor), ".entries[", i, "].value has ", value.size(),
+                       " bytes, more than the ", bounds.value_bytes_max, " of --value-bytes-max"));
     }
     storage.Push({key, value});
   }
@@ -56,9 +56,8 @@ absl::Status CheckCount(const Descriptors& descriptors, const InputBounds& bound
                         WorkerCounters& counters, EntryStorage& entries) {
   if (static_cast<std::size_t>(descriptors.size()) > bounds.descriptors_max) {
     return Refuse(counters, InputReject::kDescriptors,
-                  absl::StrCat("descriptors has ", descriptors.size(),
-                               " items, more than the ", bounds.descriptors_max,
-                               " of --descriptors-max"));
+                  absl::StrCat("descriptors has ", descriptors.size(), " items, more than the ",
+                               bounds.descriptors_max, " of --descriptors-max"));
   }
   std::size_t total = 0;
   for (const auto& descriptor : descriptors) {
@@ -72,8 +71,8 @@ absl::Status CheckHits(uint64_t hits, int descriptor, const InputBounds& bounds,
                        WorkerCounters& counters) {
   if (hits <= bounds.hits_max) return absl::OkStatus();
   return Refuse(counters, InputReject::kHits,
-                absl::StrCat("the hits of ", Field(descriptor), " are ", hits,
-                             ", more than the ", bounds.hits_max, " of --hits-max"));
+                absl::StrCat("the hits of ", Field(descriptor), " are ", hits, ", more than the ",
+                             bounds.hits_max, " of --hits-max"));
 }
 
 absl::Status ReadOverride(const RateLimitDescriptor& source, int index, WorkerCounters& counters,

@@ -83,9 +83,7 @@ void LimiterHandler::CheckBatch(const CallContext& context, const v1::CheckBatch
                                 Done done) const {
   const auto items = static_cast<std::size_t>(request.items_size());
   if (items > options_.bounds.batch_max) {
-    context.worker.counters()
-        .input_rejected[static_cast<std::size_t>(InputReject::kBatch)]
-        .Add(1);
+    context.worker.counters().input_rejected[static_cast<std::size_t>(InputReject::kBatch)].Add(1);
     done(absl::OutOfRangeError(absl::StrCat("items has ", items, " checks, more than the ",
                                             options_.bounds.batch_max, " of --batch-max")));
     return;
@@ -146,9 +144,9 @@ void LimiterHandler::Explain(const CallContext& context, const v1::ExplainReques
   descriptors.Clear();
   *descriptors.Add()->mutable_entries() = request.entries();
   if (status.ok()) {
-    status = ReadCheckRequest(request.domain(), descriptors,
-                              request.has_hits() ? request.hits() : 1, Op::kPeek, options_,
-                              context.worker.counters(), call.entries_, call);
+    status =
+        ReadCheckRequest(request.domain(), descriptors, request.has_hits() ? request.hits() : 1,
+                         Op::kPeek, options_, context.worker.counters(), call.entries_, call);
   }
   if (!status.ok()) {
     done(status);

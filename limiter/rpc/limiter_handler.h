@@ -42,8 +42,7 @@ class LimiterHandler {
   };
 
   // Arguments outlive the handler.
-  LimiterHandler(Engine& engine, const RpcOptions& options)
-      : engine_(engine), options_(options) {}
+  LimiterHandler(Engine& engine, const RpcOptions& options) : engine_(engine), options_(options) {}
 
   // In all of these `request`, `response` and `call` live until `done`, which may be called before
   // the method returns.

@@ -53,7 +53,7 @@ class RateLimitHandler {
 struct JsonAnswer {
   int http_status = 500;  // 200 OK, 429 over the limit, 400 bad request or service error
   absl::StatusCode code = absl::StatusCode::kInternal;
-  std::string body;       // the response as JSON, or a line of text
+  std::string body;  // the response as JSON, or a line of text
 };
 
 // POST /json: a RateLimitRequest as proto3 JSON. Answers before it returns, which the memory store

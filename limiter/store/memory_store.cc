@@ -336,8 +336,7 @@ class MemoryStore::Together {
   absl::InlinedVector<Plan, 32> plans_;
 };
 
-void MemoryStore::Acquire(std::span<Ask> asks, const AcquireOptions& options,
-                          Answered& answered) {
+void MemoryStore::Acquire(std::span<Ask> asks, const AcquireOptions& options, Answered& answered) {
   if (options.charge_denied != ChargeDenied::kFirst && asks.size() > 1) {
     Together(*this, asks, options).Run();
   } else {

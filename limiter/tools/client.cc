@@ -28,8 +28,9 @@ absl::Status ToAbsl(const grpc::Status& status) {
 class Client::Impl {
  public:
   explicit Impl(const std::string& server)
-      : stub(v1::Limiter::NewStub(
-            grpc::CreateChannel(server, grpc::InsecureChannelCredentials()))) {}
+      : stub(
+            v1::Limiter::NewStub(grpc::CreateChannel(server, grpc::InsecureChannelCredentials()))) {
+  }
   std::unique_ptr<v1::Limiter::Stub> stub;
 };
 

@@ -10,9 +10,9 @@ namespace weir {
 
 // Exit codes, the same for all commands.
 inline constexpr int kExitOk = 0;
-inline constexpr int kExitNo = 1;     // invalid rules; over the limit
-inline constexpr int kExitUsage = 2;  // a bad command line or setting
-inline constexpr int kExitFailed = 3; // a file, an address or a server could not be reached
+inline constexpr int kExitNo = 1;      // invalid rules; over the limit
+inline constexpr int kExitUsage = 2;   // a bad command line or setting
+inline constexpr int kExitFailed = 3;  // a file, an address or a server could not be reached
 
 using Arguments = std::vector<std::string>;
 

@@ -78,9 +78,8 @@ int RunExplain(const Arguments& arguments) {
   request.set_hits(query.hits);
   FillEntries(query, request.mutable_entries());
   v1::ExplainResponse response;
-  const absl::Status status = query.rules.empty()
-                                  ? Client(query.server).Explain(request, &response)
-                                  : ExplainOffline(query, request, &response);
+  const absl::Status status = query.rules.empty() ? Client(query.server).Explain(request, &response)
+                                                  : ExplainOffline(query, request, &response);
   if (!status.ok()) {
     std::cerr << "weir explain: " << status << "\n";
     return kExitFailed;

@@ -1,7 +1,6 @@
 #include "limiter/tools/query.h"
 
 #include <CLI/CLI.hpp>
-
 #include <array>
 #include <cstddef>
 #include <cstdint>

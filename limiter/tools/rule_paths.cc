@@ -27,7 +27,8 @@ absl::StatusOr<std::vector<RuleFile>> ReadRulePaths(const std::vector<std::strin
     if (!stream.is_open() || stream.bad()) {
       return absl::NotFoundError(absl::StrCat(path, ": cannot be read: is the path right?"));
     }
-    files.push_back({std::filesystem::path(path).filename().string(), std::move(content), path, ""});
+    files.push_back(
+        {std::filesystem::path(path).filename().string(), std::move(content), path, ""});
   }
   return files;
 }

@@ -1,5 +1,4 @@
 #include <CLI/CLI.hpp>
-
 #include <iostream>
 #include <map>
 #include <string>
@@ -42,9 +41,8 @@ int RunValidate(const Arguments& arguments) {
     std::map<std::string, std::string> paths_by_name;
     for (const RuleFile& file : *files) paths_by_name[file.name] = file.path;
     for (const Problem& problem : rules.problems) {
-      std::cout << (format == "github"
-                        ? FormatGithub(problem, paths_by_name[problem.position.file])
-                        : FormatText(problem))
+      std::cout << (format == "github" ? FormatGithub(problem, paths_by_name[problem.position.file])
+                                       : FormatText(problem))
                 << "\n";
     }
   }

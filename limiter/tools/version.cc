@@ -1,10 +1,11 @@
+#include "limiter/runtime/version.h"
+
 #include <google/protobuf/stubs/common.h>
 #include <grpcpp/grpcpp.h>
 
 #include <iostream>
 #include <nlohmann/json.hpp>
 
-#include "limiter/runtime/version.h"
 #include "limiter/tools/commands.h"
 
 namespace weir {

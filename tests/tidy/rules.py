@@ -22,7 +22,7 @@ SETTINGS_FOLDERS = ("limiter/config/", "limiter/main.cc")
 
 
 def is_test(path):
-    return path.startswith(("tests/", "bench/"))
+    return path.startswith(("tests/", "bench/", "docs/example/"))
 
 
 def is_code(path):

@@ -204,7 +204,8 @@ std::string BrokenPromise(const Subject& subject, int64_t now, uint64_t hits) {
   if (still.remaining == 0 && !exact(still.next_hit_after_ns, 1)) {
     return "next_hit_after is not exact";
   }
-  if (still.retry_after_ns == kNeverNs && hits <= subject.limit.capacity && subject.limit.hits > 0) {
+  if (still.retry_after_ns == kNeverNs && hits <= subject.limit.capacity &&
+      subject.limit.hits > 0) {
     return "a cost the limit could admit is answered with never";
   }
   if ((still.reset_after_ns == 0) != held.Idle(now)) return "reset_after and Idle disagree";

@@ -249,6 +249,21 @@ TEST(SlidingWindow, RefundTakesFromTheNewestSubBucketTowardsTheOldest) {
   EXPECT_EQ(key.Peek(kEdge + 11 * kBucketNs, 0).remaining, 10u) << "three were left in the oldest";
 }
 
+TEST(SlidingWindow, RefundsSettledAtOnceCostNoThroughput) {
+  Key key(10'000);
+  uint64_t used = 0;
+  constexpr int kBuckets = 2'000;
+  for (int i = 0; i < kBuckets; ++i) {
+    const int64_t now = kEdge + i * kBucketNs;
+    for (int call = 0; call < 50 && key.Take(now, 100).allowed; ++call) {
+      key.Refund(now, 80);
+      used += 20;
+    }
+  }
+  // 0.33 of the limit if refunds came from the oldest sub-bucket.
+  EXPECT_GE(used, uint64_t{10'000} * kBuckets / 10 * 90 / 100);
+}
+
 TEST(SlidingWindow, RefundStopsAtTheFullLimit) {
   for (const uint64_t hits : {uint64_t{4}, uint64_t{5}, uint64_t{1} << 63, UINT64_MAX}) {
     Key key(10);

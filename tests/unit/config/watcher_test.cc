@@ -8,11 +8,11 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <string>
 #include <vector>
 
 #include "limiter/config/rule_folder.h"
+#include "limiter/core/mutex.h"
 #include "tests/unit/config/temp_folder.h"
 
 namespace weir {
@@ -22,6 +22,8 @@ constexpr auto kDeadline = std::chrono::seconds(20);
 
 // Watches `path` and keeps what was reported, each content as "name=content name=content", the one
 // there is at the start included.
+std::chrono::steady_clock::time_point Now() { return std::chrono::steady_clock::now(); }
+
 class Recorder {
  public:
   explicit Recorder(const std::string& path, RuleWatcherOptions options = Quick()) {
@@ -29,7 +31,7 @@ class Recorder {
         path, "", options,
         {[this](std::vector<RuleFile> files, std::string hash) { Change(files, hash); },
          [this](const absl::Status& status) {
-           const std::lock_guard lock(mutex_);
+           MutexLock lock(mutex_);
            statuses_.push_back(status);
            changed_.notify_all();
          }});
@@ -56,11 +58,11 @@ class Recorder {
   }
 
   std::vector<std::string> contents() {
-    const std::lock_guard lock(mutex_);
+    MutexLock lock(mutex_);
     return contents_;
   }
   std::vector<std::string> hashes() {
-    const std::lock_guard lock(mutex_);
+    MutexLock lock(mutex_);
     return hashes_;
   }
   RuleWatcher& watcher() { return *watcher_; }
@@ -74,19 +76,19 @@ class Recorder {
       if (!content.empty()) content += " ";
       content += file.name + "=" + file.content;
     }
-    const std::lock_guard lock(mutex_);
+    MutexLock lock(mutex_);
     contents_.push_back(content);
     hashes_.push_back(hash);
     changed_.notify_all();
   }
 
   bool Wait(const std::function<bool()>& done) {
-    std::unique_lock lock(mutex_);
-    return changed_.wait_for(lock, kDeadline, done);
+    MutexLock lock(mutex_);
+    return changed_.wait_for(mutex_, kDeadline, done);
   }
 
-  std::mutex mutex_;
-  std::condition_variable changed_;
+  Mutex mutex_;
+  std::condition_variable_any changed_;
   std::vector<std::string> contents_;
   std::vector<std::string> hashes_;
   std::vector<absl::Status> statuses_;
@@ -295,9 +297,9 @@ TEST(RuleWatcher, ReadsUnderAStreamOfChanges) {
   RuleWatcherOptions options = Recorder::Quick();
   options.debounce_ms = 50;  // longer than the gap between two writes below
   Recorder recorder(folder.path(), options);
-  const auto deadline = std::chrono::steady_clock::now() + kDeadline;
+  const auto deadline = Now() + kDeadline;
   int writes = 0;
-  while (recorder.contents().size() < 2 && std::chrono::steady_clock::now() < deadline) {
+  while (recorder.contents().size() < 2 && Now() < deadline) {
     folder.Write("a.yaml", std::to_string(++writes));
   }
   EXPECT_GE(recorder.contents().size(), 2u);
@@ -316,13 +318,13 @@ TEST(RuleWatcher, StopsWhileChangesPour) {
 TEST(RuleWatcher, StopsAtOnceAfterStart) {
   const TempFolder folder;
   folder.Write("a.yaml", "1");
-  const auto begin = std::chrono::steady_clock::now();
+  const auto begin = Now();
   for (int round = 0; round < 200; ++round) {
     auto watcher = RuleWatcher::Start(folder.path(), "", Recorder::Quick(),
                                       {[](std::vector<RuleFile>, const std::string&) {}, nullptr});
     ASSERT_TRUE(watcher.ok());
   }
-  EXPECT_LT(std::chrono::steady_clock::now() - begin, kDeadline);
+  EXPECT_LT(Now() - begin, kDeadline);
 }
 
 // A reload that is never due must not cost processor time: no busy loop.
@@ -334,10 +336,10 @@ TEST(RuleWatcher, SleepsWhenNothingHappens) {
   ASSERT_TRUE(recorder.WaitFor("a.yaml=2"));
   const std::clock_t before = std::clock();
   // A wait for something that does not happen; only its processor time matters.
-  std::mutex mutex;
-  std::condition_variable never;
-  std::unique_lock lock(mutex);
-  EXPECT_FALSE(never.wait_for(lock, std::chrono::milliseconds(300), [] { return false; }));
+  Mutex mutex;
+  std::condition_variable_any never;
+  MutexLock lock(mutex);
+  EXPECT_FALSE(never.wait_for(mutex, std::chrono::milliseconds(300), [] { return false; }));
   const double busy_ms = 1000.0 * static_cast<double>(std::clock() - before) / CLOCKS_PER_SEC;
   EXPECT_LT(busy_ms, 100);
 }

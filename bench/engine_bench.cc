@@ -1,0 +1,172 @@
+// What a decision costs inside the process: the algorithms alone, and Engine::Run on the memory
+// store with its allocations counted.
+
+#include <benchmark/benchmark.h>
+
+#include <atomic>
+#include <cstdint>
+#include <cstdlib>
+#include <memory>
+#include <new>
+#include <string>
+#include <vector>
+
+#include "algorithms/fixed_window.h"
+#include "algorithms/sliding_window.h"
+#include "algorithms/token_bucket.h"
+#include "limiter/core/engine.h"
+#include "limiter/runtime/system_clock.h"
+#include "limiter/runtime/thread_executor.h"
+#include "limiter/store/memory_store.h"
+
+namespace {
+
+std::atomic<uint64_t> g_allocations{0};
+
+}  // namespace
+
+// Every allocation of the process is counted. Not inlined: GCC would see malloc or free in callers
+// and take them for a mismatch.
+[[gnu::noinline]] void* operator new(std::size_t bytes) {
+  g_allocations.fetch_add(1, std::memory_order_relaxed);
+  void* block = std::malloc(bytes);
+  if (block == nullptr) throw std::bad_alloc();
+  return block;
+}
+[[gnu::noinline]] void operator delete(void* block) noexcept { std::free(block); }
+[[gnu::noinline]] void operator delete(void* block, std::size_t) noexcept { std::free(block); }
+
+namespace weir {
+namespace {
+
+constexpr int64_t kSecondNs = 1'000'000'000;
+
+Limit LimitOf(Algorithm algorithm, uint32_t hits) {
+  Limit limit;
+  MakeLimit({.algorithm = algorithm, .hits = hits, .window_ns = 60 * kSecondNs}, &limit);
+  return limit;
+}
+
+void BM_TokenBucketTake(benchmark::State& state) {
+  const Limit limit = LimitOf(Algorithm::kTokenBucket, 1'000'000);
+  token_bucket::State bucket;
+  int64_t now_ns = 1'000 * kSecondNs;
+  for (auto _ : state) {
+    benchmark::DoNotOptimize(token_bucket::Take(limit, bucket, now_ns, 1));
+    now_ns += 50'000;
+  }
+}
+BENCHMARK(BM_TokenBucketTake);
+
+void BM_FixedWindowTake(benchmark::State& state) {
+  const Limit limit = LimitOf(Algorithm::kFixedWindow, 1'000'000);
+  fixed_window::State window;
+  int64_t now_ns = 1'000 * kSecondNs;
+  for (auto _ : state) {
+    benchmark::DoNotOptimize(fixed_window::Take(limit, window, now_ns, 1));
+    now_ns += 50'000;
+  }
+}
+BENCHMARK(BM_FixedWindowTake);
+
+void BM_SlidingWindowTake(benchmark::State& state) {
+  const Limit limit = LimitOf(Algorithm::kSlidingWindow, 4'000'000);
+  std::vector<uint64_t> ring(sliding_window::RingWords(limit.precision));
+  int64_t now_ns = 1'000 * kSecondNs;
+  for (auto _ : state) {
+    benchmark::DoNotOptimize(sliding_window::Take(limit, ring, now_ns, 1));
+    now_ns += 50'000;
+  }
+}
+BENCHMARK(BM_SlidingWindowTake);
+
+class SyncCheck : public Check {
+ public:
+  void OnChecked() override {}
+};
+
+// An engine with one rule per algorithm, shared by the threads of a benchmark.
+struct Fixture {
+  SystemClock clock;
+  ThreadExecutor executor;
+  SeriesRegistry series{10'000};
+  MemoryStore store{{}};
+  Engine engine{{}, clock, store, executor, series};
+
+  Fixture() {
+    DomainSpec domain{.domain = "bench", .descriptors = {}, .position = {}};
+    for (const Algorithm algorithm :
+         {Algorithm::kFixedWindow, Algorithm::kSlidingWindow, Algorithm::kTokenBucket}) {
+      DescriptorSpec descriptor;
+      descriptor.key = AlgorithmName(algorithm);
+      descriptor.rate_limit.emplace();
+      descriptor.rate_limit->unit = Unit::kMinute;
+      descriptor.rate_limit->limit = {
+          .algorithm = algorithm, .hits = 1'000'000'000, .window_ns = 60 * kSecondNs};
+      domain.descriptors.push_back(descriptor);
+    }
+    engine.SetRules(RuleTable::Build({domain}, {}, series));
+  }
+};
+
+Fixture& Shared() {
+  static Fixture fixture;
+  return fixture;
+}
+
+// Checks over `keys` users in turn, of threads on keys of their own.
+void RunChecks(benchmark::State& state, Algorithm algorithm, int descriptors) {
+  Fixture& fixture = Shared();
+  Worker& worker = fixture.engine.AddWorker();
+  const auto keys = static_cast<std::size_t>(state.range(0));
+  const std::string key = AlgorithmName(algorithm);
+  std::vector<std::string> values;
+  for (std::size_t i = 0; i < keys; ++i) {
+    values.push_back("user-" + std::to_string(state.thread_index()) + "-" + std::to_string(i));
+  }
+  std::vector<Entry> entries(keys);
+  for (std::size_t i = 0; i < keys; ++i) entries[i] = {key, values[i]};
+  SyncCheck check;
+  check.domain = "bench";
+  std::size_t next = 0;
+  const auto run = [&] {
+    check.descriptors.clear();
+    for (int d = 0; d < descriptors; ++d) {
+      Descriptor& descriptor = check.descriptors.emplace_back();
+      descriptor.entries = {&entries[next], 1};
+      next = next + 1 == keys ? 0 : next + 1;
+    }
+    fixture.engine.Run(worker, check);
+    benchmark::DoNotOptimize(check.allowed);
+  };
+  for (std::size_t i = 0; i < keys; ++i) run();  // warm: every key has its cell
+  const uint64_t allocations = g_allocations.load();
+  for (auto _ : state) run();
+  if (state.threads() == 1) {
+    state.counters["allocs/op"] = static_cast<double>(g_allocations.load() - allocations) /
+                                  static_cast<double>(state.iterations());
+  }
+  state.SetItemsProcessed(state.iterations());
+}
+
+void BM_CheckTokenBucket(benchmark::State& state) { RunChecks(state, Algorithm::kTokenBucket, 1); }
+BENCHMARK(BM_CheckTokenBucket)->ArgName("keys")->Arg(10'000)->Arg(100'000);
+
+void BM_CheckFixedWindow(benchmark::State& state) { RunChecks(state, Algorithm::kFixedWindow, 1); }
+BENCHMARK(BM_CheckFixedWindow)->ArgName("keys")->Arg(10'000);
+BENCHMARK(BM_CheckFixedWindow)->ArgName("keys")->Arg(10'000)->Threads(2)->UseRealTime();
+
+void BM_CheckSlidingWindow(benchmark::State& state) {
+  RunChecks(state, Algorithm::kSlidingWindow, 1);
+}
+BENCHMARK(BM_CheckSlidingWindow)->ArgName("keys")->Arg(10'000);
+
+void BM_CheckFiveDescriptors(benchmark::State& state) {
+  RunChecks(state, Algorithm::kFixedWindow, 5);
+}
+BENCHMARK(BM_CheckFiveDescriptors)->ArgName("keys")->Arg(10'000);
+
+}  // namespace
+}  // namespace weir
+
+BENCHMARK_MAIN();

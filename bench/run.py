@@ -1,0 +1,114 @@
+#!/usr/bin/env python3
+"""Runs the benchmarks and prints the numbers that README.md quotes.
+
+    bench/run.py                 all parts, in about two minutes
+    bench/run.py engine memory   only these: engine, memory, start, transport
+
+Ratios are against something in the same run; times are costs of one operation. Nothing here is a
+test: numbers of a busy machine are printed all the same, with what else was running.
+"""
+
+import argparse
+import os
+import pathlib
+import platform
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+BUILD = ROOT / "build" / "release"
+STARTS = 9
+
+
+def title(text):
+    print(f"\n== {text}", flush=True)
+
+
+def run(command):
+    print("$ " + " ".join(str(part).replace(str(ROOT) + "/", "") for part in command), flush=True)
+    return subprocess.run([str(part) for part in command], cwd=ROOT, check=False).returncode
+
+
+def engine():
+    title("engine: nanoseconds per operation, allocations counted")
+    return run([BUILD / "weir_engine_bench", "--benchmark_min_time=0.5",
+                "--benchmark_repetitions=5", "--benchmark_report_aggregates_only=true"])
+
+
+def memory():
+    title("memory: bytes per key, flood of keys, rule sets")
+    return run([BUILD / "weir_memory_bench"])
+
+
+def start():
+    """Start to ready, and idle memory, of the program with the example rules."""
+    title(f"start: exec to the line `serving`, median of {STARTS}, and idle resident memory")
+    times_ms, resident_kib = [], 0
+    for _ in range(STARTS):
+        command = [BUILD / "weir", "serve", "--rules-dir=docs/example/rules",
+                   "--grpc-listen=127.0.0.1:0", "--http-listen=127.0.0.1:0",
+                   "--admin-listen=127.0.0.1:0", "--drain-delay=0s", "--log-level=error"]
+        begin = time.monotonic()
+        process = subprocess.Popen([str(part) for part in command], cwd=ROOT,
+                                   stdout=subprocess.PIPE, text=True)
+        line = process.stdout.readline()
+        times_ms.append((time.monotonic() - begin) * 1000)
+        if not line.startswith("serving "):
+            print(f"weir did not serve: {line!r}")
+            process.kill()
+            process.wait()
+            return 1
+        status = pathlib.Path(f"/proc/{process.pid}/status").read_text(encoding="ascii")
+        resident_kib = int(status.split("VmRSS:")[1].split()[0])
+        process.terminate()
+        process.wait()
+    print(f"ready after {statistics.median(times_ms):.0f} ms "
+          f"({min(times_ms):.0f} to {max(times_ms):.0f}), "
+          f"idle RSS {resident_kib / 1024:.1f} MiB")
+    return 0
+
+
+def transport():
+    """Weir against a server without a limiter, on the same transport in the same run."""
+    title("transport: Weir against the null server (ratio B / A)")
+    with tempfile.TemporaryDirectory() as folder:
+        rules = pathlib.Path(folder) / "rules"
+        rules.mkdir()
+        shutil.copy(ROOT / "bench" / "transport_rules.yaml", rules / "bench.yaml")
+        null = f"{BUILD}/weir_null_server --api=cq --threads=1 --listen=127.0.0.1:{{port}}"
+        weir = (f"{BUILD}/weir serve --rules-dir={rules} --threads=1 --log-level=error "
+                "--drain-delay=0s --grpc-listen=127.0.0.1:{port} "
+                "--http-listen=127.0.0.1:{port2} --admin-listen=127.0.0.1:{port3}")
+        load = "h2load" if shutil.which("h2load") else "grpc"
+        return run([sys.executable, "bench/transport.py", "--bin", BUILD, "--load", load,
+                    "--rounds", "5", "--seconds", "2", "--shapes", "1x100,4x25,25x4",
+                    "--pair", null, weir])
+
+
+PARTS = {"engine": engine, "memory": memory, "start": start, "transport": transport}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("parts", nargs="*", help=", ".join(PARTS))
+    arguments = parser.parse_args()
+    unknown = [part for part in arguments.parts if part not in PARTS]
+    if unknown:
+        parser.error(f"no such part: {', '.join(unknown)}; there are {', '.join(PARTS)}")
+    revision = subprocess.run(["git", "rev-parse", "--short=12", "HEAD"], cwd=ROOT, check=False,
+                              capture_output=True, text=True).stdout.strip()
+    print(f"machine: {platform.machine()}, {os.cpu_count()} CPUs, Linux {platform.release()}, "
+          f"load {os.getloadavg()[0]:.1f}; commit {revision or 'unknown'}")
+    failed = [part for part in arguments.parts or PARTS if PARTS[part]() != 0]
+    if failed:
+        print(f"\nfailed: {', '.join(failed)}")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,50 @@
+"""Fixtures of the conformance suite: it talks to the real program, over real sockets.
+
+WEIR_BINARY names the program (default: the release build). Everything else of the environment is
+passed on to it, except what would change its settings.
+"""
+
+import os
+import pathlib
+
+import pytest
+
+import cases
+import program
+import stubs
+
+FOLDER = pathlib.Path(__file__).resolve().parent
+REPOSITORY = FOLDER.parent.parent
+
+
+def pytest_addoption(parser):
+    parser.addoption("--case", default="", help="only cases whose name contains this text")
+
+
+@pytest.fixture(scope="session")
+def binary():
+    path = os.environ.get("WEIR_BINARY", str(REPOSITORY / "build" / "release" / "weir"))
+    if not os.access(path, os.X_OK):
+        pytest.fail(f"no program at {path}: build it, or set WEIR_BINARY", pytrace=False)
+    return path
+
+
+@pytest.fixture(scope="session")
+def api(tmp_path_factory):
+    """The Python messages and stubs of proto/."""
+    return stubs.generate(REPOSITORY / "proto", tmp_path_factory.mktemp("stubs"))
+
+
+@pytest.fixture(scope="session")
+def servers(binary, tmp_path_factory):
+    """Started programs by what they were started with; each must end well when told to."""
+    pool = program.Pool(binary, tmp_path_factory.mktemp("weir"))
+    yield pool
+    pool.stop_all()
+
+
+def pytest_generate_tests(metafunc):
+    if "case" in metafunc.fixturenames:
+        wanted = metafunc.config.getoption("--case")
+        selected = [c for c in cases.load(FOLDER / "cases") if wanted in c.name]
+        metafunc.parametrize("case", selected, ids=[c.id for c in selected])

@@ -1,0 +1,113 @@
+"""Two Weirs behind Envoy: each restarts under load, and no request fails."""
+
+import collections
+import http.client
+import threading
+
+import bootstrap
+import program
+import proxy
+from conftest import port_of
+
+# Longer than the health check of docs/envoy.md needs to notice: two checks of at most 0.5 s each,
+# 0.5 s apart.
+DRAIN = "--drain-delay=2500ms"
+CLIENTS = 3
+SECONDS = 30
+
+
+class Load:
+    """Clients that ask without a pause until they are told to end."""
+
+    def __init__(self, port):
+        self._port = port
+        self._end = threading.Event()
+        self._lock = threading.Lock()
+        self.outcomes = collections.Counter()
+        self._threads = [threading.Thread(target=self._run) for _ in range(CLIENTS)]
+
+    def __enter__(self):
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self._end.set()
+        for thread in self._threads:
+            thread.join()
+
+    def _run(self):
+        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=SECONDS)
+        while not self._end.is_set():
+            try:
+                answer = proxy.get(self._port, connection=connection)
+                # The header proves that a Weir was asked.
+                outcome = (answer.status, answer.headers.get("x-ratelimit-limit"))
+            except Exception as error:  # counted, and the test fails on it
+                outcome = repr(error)
+                connection.close()
+            with self._lock:
+                self.outcomes[outcome] += 1
+        connection.close()
+
+    @property
+    def total(self):
+        with self._lock:
+            return sum(self.outcomes.values())
+
+    def poll(self, done, what):
+        """Waits until done() while requests keep being answered, a hundred at least."""
+        before = self.total
+        program.poll(lambda: done() and self.total >= before + 100, SECONDS, what)
+
+
+def decisions(weir):
+    """ShouldRateLimit calls this process has answered."""
+    _, _, text = weir.http("/metrics")
+    return sum(float(line.rsplit(" ", 1)[1]) for line in text.splitlines()
+               if line.startswith('weir_requests_total{') and 'ShouldRateLimit' in line)
+
+
+def test_restart_fails_no_request(start_weir, config_for, start_envoy):
+    weirs = [start_weir(DRAIN, name=f"weir{i}") for i in range(2)]
+    ports = [port_of(weir) for weir in weirs]
+    config = config_for(weirs[0])
+    config.rate_limit_filter["domain"] = "load"
+    # This is about restarts, not about how busy the machine is.
+    config.rate_limit_filter["timeout"] = "10s"
+    config.cluster("weir").update(bootstrap.snippet(
+        "two-weirs", **{"8081": ports[0], "8091": ports[1]}))
+    envoy = start_envoy(config)
+    program.poll(lambda: envoy.healthy("weir") == set(ports), SECONDS, "two healthy Weirs")
+
+    with Load(envoy.port) as load:
+        load.poll(lambda: all(decisions(weir) for weir in weirs), "requests to both")
+        for i, other in ((0, 1), (1, 0)):
+            weirs[i].signal("TERM")
+            load.poll(lambda: envoy.healthy("weir") == {ports[other]}, "Envoy to notice")
+            assert weirs[i].running(), "it ended before Envoy knew"
+            load.poll(lambda: not weirs[i].running(), "its end")
+            assert weirs[i].wait() == 0
+            weirs[i] = start_weir(DRAIN, f"--grpc-listen=127.0.0.1:{ports[i]}", name=f"weir{i}")
+            load.poll(lambda: envoy.healthy("weir") == set(ports), "Envoy to notice it is back")
+            load.poll(lambda: decisions(weirs[i]), "requests to the new one")
+
+    total = load.total
+    assert load.outcomes == {(200, "100000000, 100000000;w=3600"): total}
+    assert envoy.rate_limit_stats() == {"ok": total}
+
+
+def test_drain_says_so_everywhere(start_weir, api, channel_to):
+    """What a balancer that asks over HTTP, and one that asks over gRPC, see while Weir drains."""
+    weir = start_weir(DRAIN)
+    stub = api.health_grpc.HealthStub(channel_to(weir))
+    request = api.health.HealthCheckRequest(service="ratelimit")
+    assert stub.Check(request, timeout=10).status == api.health.HealthCheckResponse.SERVING
+    assert weir.http("/healthcheck")[0] == weir.http("/readyz")[0] == 200
+    weir.signal("TERM")
+    not_serving = api.health.HealthCheckResponse.NOT_SERVING
+    program.poll(lambda: stub.Check(request, timeout=10).status == not_serving, 10, "NOT_SERVING")
+    assert weir.http("/healthcheck")[0] == 500
+    assert weir.http("/readyz")[0] == 503
+    assert weir.http("/livez")[0] == 200
+    assert weir.wait() == 0
