@@ -218,7 +218,7 @@ class Server {
     };
     AddPublicPages(
         {health_, engine_, engine_.AddWorker(), rate_limit_, metrics, kMetricsContentType}, http_);
-    AddDebugPages({engine_, PrintSettings(loaded), kVersion}, admin_);
+    AddDebugPages({engine_, PrintSettings(loaded), kVersion, metrics}, admin_);
     AddMetricsPage(settings_.prometheus_path, metrics, kMetricsContentType, prometheus_);
   }
 

@@ -51,7 +51,8 @@ std::string Index(const DebugPages& pages) {
          rules +
          "</p><ul><li><a href=\"/rlconfig\">/rlconfig</a> the limits, one line each"
          "<li><a href=\"/rules\">/rules</a> the rules as JSON"
-         "<li><a href=\"/config\">/config</a> the settings in force</ul>\n";
+         "<li><a href=\"/config\">/config</a> the settings in force"
+         "<li><a href=\"/stats\">/stats</a> the metrics</ul>\n";
 }
 
 }  // namespace
@@ -92,6 +93,8 @@ void AddDebugPages(const DebugPages& pages, HttpServer& server) {
     response.content_type = kJson;
     return response;
   });
+  server.AddRoute("/stats", {"GET"},
+                  [metrics = pages.metrics](const HttpRequest&) { return Text(200, metrics()); });
   server.AddRoute("/config", {"GET"},
                   [settings = pages.settings](const HttpRequest&) { return Text(200, settings); });
 }

@@ -31,11 +31,12 @@ void AddPublicPages(const PublicPages& pages, HttpServer& server);
 void AddMetricsPage(const std::string& path, std::function<std::string()> metrics,
                     const std::string& content_type, HttpServer& server);
 
-// /, /rlconfig, /rules, /config.
+// /, /rlconfig, /rules, /config, /stats.
 struct DebugPages {
   Engine& engine;
   std::string settings;  // the effective settings, secrets masked
   std::string version;
+  std::function<std::string()> metrics;  // the text of /stats
 };
 void AddDebugPages(const DebugPages& pages, HttpServer& server);
 

@@ -2,6 +2,8 @@
 
 #include <grpcpp/ext/proto_server_reflection_plugin.h>
 #include <grpcpp/grpcpp.h>
+#include <grpcpp/impl/server_builder_option.h>
+#include <grpcpp/impl/server_builder_plugin.h>
 
 #include <algorithm>
 #include <atomic>
@@ -70,6 +72,15 @@ class ShutdownQueue final : public Tag {
  private:
   Lane& lane_;
   grpc::Alarm alarm_;
+};
+
+// Debian's reflection library adds itself to every server; this takes it away again.
+class NoPlugins final : public grpc::ServerBuilderOption {
+ public:
+  void UpdateArguments(grpc::ChannelArguments*) override {}
+  void UpdatePlugins(std::vector<std::unique_ptr<grpc::ServerBuilderPlugin>>* plugins) override {
+    plugins->clear();
+  }
 };
 
 int Milliseconds(int64_t ns) {
@@ -141,7 +152,7 @@ void GrpcServer::Impl::DefineMethods(const RateLimitHandler& rate_limit,
     rate_limit.ShouldRateLimit(context, request, response, call, std::move(done));
   };
 
-  const auto define = [this]<typename Request, typename Response>(
+  const auto define = []<typename Request, typename Response>(
                           LimiterMethod<Request, Response>& spec, Method method, auto receive,
                           auto handle) {
     spec = MakeMethod<Request, Response, LimiterHandler::Call>(method, receive);
@@ -227,6 +238,7 @@ absl::Status GrpcServer::Impl::Start() {
   }
   grpc::ServerBuilder builder;
   SetArguments(builder);
+  if (!options_.reflection) builder.SetOption(std::make_unique<NoPlugins>());
   ports_.assign(options_.listen.size(), 0);
   for (std::size_t i = 0; i < options_.listen.size(); ++i) {
     absl::Status free = CheckListenAddress(options_.listen[i]);
@@ -289,6 +301,7 @@ void GrpcServer::Impl::Poll(Lane& lane) {
 
 void GrpcServer::Impl::Drain(int64_t grace_ns) {
   if (server_ == nullptr) return;
+  watch_.health.SetEnded();  // watchers would hold the end up until the deadline
   const std::chrono::nanoseconds deadline(engine_.clock().Now().wall_ns + grace_ns);
   server_->Shutdown(std::chrono::system_clock::time_point(deadline));
   stopping_.store(true, std::memory_order_release);

@@ -2,8 +2,10 @@
 
 // A unary call on a completion queue: wait for a request, handle it, send the answer, wait again.
 
+#include <grpc/support/time.h>
 #include <grpcpp/grpcpp.h>
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <chrono>
@@ -49,12 +51,14 @@ inline grpc::Status ToGrpc(const absl::Status& status) {
                                     std::string(status.message()));
 }
 
+// Saturated: a caller may send a timeout of 99999999 hours, which std::chrono would overflow on.
 inline int64_t DeadlineNs(const grpc::ServerContext& context) {
-  const auto deadline = context.deadline();
-  if (deadline == std::chrono::system_clock::time_point::max()) {
-    return std::numeric_limits<int64_t>::max();
-  }
-  return std::chrono::duration_cast<std::chrono::nanoseconds>(deadline.time_since_epoch()).count();
+  constexpr int64_t kSecondNs = 1'000'000'000;
+  constexpr int64_t kNoDeadline = std::numeric_limits<int64_t>::max();
+  const gpr_timespec deadline =
+      gpr_convert_clock_type(context.raw_deadline(), GPR_CLOCK_REALTIME);
+  if (deadline.tv_sec >= kNoDeadline / kSecondNs) return kNoDeadline;
+  return std::max<int64_t>(deadline.tv_sec, 0) * kSecondNs + deadline.tv_nsec;
 }
 
 // How calls of one method are received and handled. `Scratch` is what the handler reuses.
@@ -118,9 +122,8 @@ class UnaryCall final : public Tag {
       Answer(absl::ResourceExhaustedError("too many calls in flight (--in-flight-max)"));
       return;
     }
-    // A message in memory is never smaller than on the wire, so the exact size is rarely needed.
-    if (arena_.SpaceUsed() > lane_.message_bytes_max &&
-        request_->ByteSizeLong() > lane_.message_bytes_max) {
+    // Not the arena's size: the bytes of long texts are outside it.
+    if (request_->ByteSizeLong() > lane_.message_bytes_max) {
       counters.input_rejected[static_cast<std::size_t>(InputReject::kMessage)].Add(1);
       Answer(absl::ResourceExhaustedError("the message is larger than --message-bytes-max"));
       return;

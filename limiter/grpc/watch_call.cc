@@ -26,31 +26,26 @@ void WatchCall::OnRequest(bool ok) {
   pending_events_ = 1;  // done
   counted_ = true;
   if (shared_.watchers.fetch_add(1, std::memory_order_relaxed) >= shared_.watchers_max) {
-    Refuse({grpc::StatusCode::RESOURCE_EXHAUSTED, "too many watchers of health"});
-    return;
-  }
-  if (!Health::Knows(request_.service())) {
-    {
-      MutexLock lock(mutex_);
-      status_ = HealthCheckResponse::SERVICE_UNKNOWN;
-    }
-    WriteIfChanged();
+    Finish({grpc::StatusCode::RESOURCE_EXHAUSTED, "too many watchers of health"});
     return;
   }
   subscribed_ = true;
-  subscription_ = shared_.health.Subscribe([this](bool serving) { HealthChanged(serving); });
+  subscription_ = shared_.health.Subscribe([this](Health::State state) { HealthChanged(state); });
 }
 
-void WatchCall::Refuse(const grpc::Status& status) {
+void WatchCall::Finish(const grpc::Status& status) {
   finishing_ = true;
   ++pending_events_;
   writer_.Finish(status, &finished_);
 }
 
 // On the thread that changed the health: the alarm moves the news to the queue's thread.
-void WatchCall::HealthChanged(bool serving) {
+void WatchCall::HealthChanged(Health::State state) {
   MutexLock lock(mutex_);
-  status_ = serving ? HealthCheckResponse::SERVING : HealthCheckResponse::NOT_SERVING;
+  ended_ = state == Health::State::kEnded;
+  status_ = !Health::Knows(request_.service()) ? HealthCheckResponse::SERVICE_UNKNOWN
+            : state == Health::State::kServing ? HealthCheckResponse::SERVING
+                                               : HealthCheckResponse::NOT_SERVING;
   if (alarm_set_) return;
   alarm_set_ = true;
   alarm_.Set(lane_.queue, std::chrono::system_clock::time_point(), &changed_);
@@ -68,11 +63,16 @@ void WatchCall::OnChange(bool) {
 void WatchCall::WriteIfChanged() {
   if (writing_ || done_ || finishing_) return;
   HealthCheckResponse response;
+  bool ended = false;
   {
     MutexLock lock(mutex_);
+    ended = ended_;
     response.set_status(static_cast<HealthCheckResponse::ServingStatus>(status_));
   }
-  if (sent_ == response.status()) return;
+  if (sent_ == response.status()) {
+    if (ended) Finish({grpc::StatusCode::UNAVAILABLE, "the server ends"});
+    return;
+  }
   sent_ = response.status();
   writing_ = true;
   ++pending_events_;

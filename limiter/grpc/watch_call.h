@@ -48,9 +48,9 @@ class WatchCall final {
   void OnDone(bool ok);
   void OnFinished(bool ok);
 
-  void HealthChanged(bool serving);
+  void HealthChanged(Health::State state);
   void WriteIfChanged();
-  void Refuse(const grpc::Status& status);
+  void Finish(const grpc::Status& status);
   void Release();
 
   WatchShared& shared_;
@@ -74,6 +74,7 @@ class WatchCall final {
 
   Mutex mutex_;
   int status_ ABSL_GUARDED_BY(mutex_) = 0;
+  bool ended_ ABSL_GUARDED_BY(mutex_) = false;
   bool alarm_set_ ABSL_GUARDED_BY(mutex_) = false;
   grpc::Alarm alarm_ ABSL_GUARDED_BY(mutex_);
 };

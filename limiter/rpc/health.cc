@@ -5,33 +5,45 @@
 
 namespace weir {
 
+Health::State Health::StateLocked() const {
+  if (ended_) return State::kEnded;
+  return !draining_ && (rules_loaded_ || without_rules_) ? State::kServing : State::kNotServing;
+}
+
 void Health::SetRulesLoaded() {
   MutexLock lock(mutex_);
-  const bool was_serving = ServingLocked();
+  const State before = StateLocked();
   rules_loaded_ = true;
-  NotifyLocked(was_serving);
+  NotifyLocked(before);
 }
 
 void Health::SetDraining() {
   MutexLock lock(mutex_);
-  const bool was_serving = ServingLocked();
+  const State before = StateLocked();
   draining_ = true;
-  NotifyLocked(was_serving);
+  NotifyLocked(before);
+}
+
+void Health::SetEnded() {
+  MutexLock lock(mutex_);
+  const State before = StateLocked();
+  ended_ = true;
+  NotifyLocked(before);
 }
 
 bool Health::serving() const {
   MutexLock lock(mutex_);
-  return ServingLocked();
+  return StateLocked() == State::kServing;
 }
 
 bool Health::ready() const {
   MutexLock lock(mutex_);
-  return ServingLocked() && rules_loaded_;
+  return StateLocked() == State::kServing && rules_loaded_;
 }
 
 uint64_t Health::Subscribe(Subscriber subscriber) {
   MutexLock lock(mutex_);
-  subscriber(ServingLocked());
+  subscriber(StateLocked());
   subscribers_.emplace(++next_id_, std::move(subscriber));
   return next_id_;
 }
@@ -41,10 +53,10 @@ void Health::Unsubscribe(uint64_t id) {
   subscribers_.erase(id);
 }
 
-void Health::NotifyLocked(bool was_serving) {
-  const bool serving = ServingLocked();
-  if (serving == was_serving) return;
-  for (const auto& [id, subscriber] : subscribers_) subscriber(serving);
+void Health::NotifyLocked(State before) {
+  const State now = StateLocked();
+  if (now == before) return;
+  for (const auto& [id, subscriber] : subscribers_) subscriber(now);
 }
 
 }  // namespace weir

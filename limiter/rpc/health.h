@@ -23,6 +23,8 @@ class Health {
   void SetRulesLoaded();
   // From now on not serving: the process is about to end.
   void SetDraining();
+  // The listeners close: whoever still watches is to leave.
+  void SetEnded();
 
   bool serving() const;
   // Serving, and rules are loaded.
@@ -30,21 +32,21 @@ class Health {
   // The services this process answers for: "" and "ratelimit".
   static bool Knows(std::string_view service) { return service.empty() || service == "ratelimit"; }
 
-  using Subscriber = std::function<void(bool serving)>;
+  enum class State : uint8_t { kServing, kNotServing, kEnded };
+  using Subscriber = std::function<void(State)>;
   // Calls `subscriber` now and after each change, until Unsubscribe with the id returned.
   uint64_t Subscribe(Subscriber subscriber);
   void Unsubscribe(uint64_t id);
 
  private:
-  bool ServingLocked() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
-    return !draining_ && (rules_loaded_ || without_rules_);
-  }
-  void NotifyLocked(bool was_serving) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  State StateLocked() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void NotifyLocked(State before) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const bool without_rules_;
   mutable Mutex mutex_;
   bool rules_loaded_ ABSL_GUARDED_BY(mutex_) = false;
   bool draining_ ABSL_GUARDED_BY(mutex_) = false;
+  bool ended_ ABSL_GUARDED_BY(mutex_) = false;
   uint64_t next_id_ ABSL_GUARDED_BY(mutex_) = 0;
   std::map<uint64_t, Subscriber> subscribers_ ABSL_GUARDED_BY(mutex_);
 };

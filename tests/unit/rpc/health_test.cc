@@ -26,14 +26,23 @@ TEST(Health, MayServeWithoutRulesButIsNotReadyThen) {
 
 TEST(Health, TellsSubscribersTheStateAndEachChangeOnce) {
   Health health(false);
-  std::vector<bool> seen;
-  const uint64_t id = health.Subscribe([&](bool serving) { seen.push_back(serving); });
+  std::vector<Health::State> seen;
+  const uint64_t id = health.Subscribe([&](Health::State state) { seen.push_back(state); });
   health.SetRulesLoaded();
   health.SetRulesLoaded();
-  EXPECT_EQ(seen, (std::vector<bool>{false, true}));
-  health.Unsubscribe(id);
   health.SetDraining();
-  EXPECT_EQ(seen.size(), 2U);
+  health.SetEnded();
+  EXPECT_EQ(seen, (std::vector<Health::State>{Health::State::kNotServing, Health::State::kServing,
+                                              Health::State::kNotServing, Health::State::kEnded}));
+  health.Unsubscribe(id);
+}
+
+TEST(Health, TellsNothingAfterUnsubscribe) {
+  Health health(true);
+  int told = 0;
+  health.Unsubscribe(health.Subscribe([&](Health::State) { ++told; }));
+  health.SetDraining();
+  EXPECT_EQ(told, 1);
 }
 
 }  // namespace
