@@ -61,12 +61,12 @@ void CheckHealth(const Health& state, const health::HealthCheckRequest& request,
   done(absl::OkStatus());
 }
 
-// Runs on a queue's own thread, so that no call asks for another request meanwhile.
+// Shuts a queue down on its own thread, so that no call asks for another request meanwhile.
 class ShutdownQueue final : public Tag {
  public:
-  explicit ShutdownQueue(Lane& lane) : lane_(lane) {
-    alarm_.Set(lane_.queue, std::chrono::system_clock::time_point(), this);
-  }
+  explicit ShutdownQueue(Lane& lane) : lane_(lane) {}
+  // From any thread.
+  void Begin() { alarm_.Set(lane_.queue, std::chrono::system_clock::time_point(), this); }
   void Proceed(bool) override { lane_.queue->Shutdown(); }
 
  private:
@@ -137,6 +137,7 @@ class GrpcServer::Impl {
   std::vector<int> ports_;
   std::vector<std::unique_ptr<grpc::ServerCompletionQueue>> queues_;
   std::vector<Lane> lanes_;
+  std::vector<std::unique_ptr<ShutdownQueue>> shutdowns_;
   std::vector<std::thread> threads_;
   std::unique_ptr<grpc::Server> server_;
 };
@@ -271,7 +272,10 @@ absl::Status GrpcServer::Impl::Start() {
     lanes_.push_back({queue.get(), &engine_, &engine_.AddWorker(), &in_flight_,
                       options_.in_flight_max, options_.message_bytes_max, &stopping_});
   }
-  for (Lane& lane : lanes_) PostCalls(lane);
+  for (Lane& lane : lanes_) {
+    shutdowns_.push_back(std::make_unique<ShutdownQueue>(lane));
+    PostCalls(lane);
+  }
   for (Lane& lane : lanes_) threads_.emplace_back([this, &lane] { Poll(lane); });
   return absl::OkStatus();
 }
@@ -305,8 +309,7 @@ void GrpcServer::Impl::Drain(int64_t grace_ns) {
   const std::chrono::nanoseconds deadline(engine_.clock().Now().wall_ns + grace_ns);
   server_->Shutdown(std::chrono::system_clock::time_point(deadline));
   stopping_.store(true, std::memory_order_release);
-  std::vector<std::unique_ptr<ShutdownQueue>> shutdowns;
-  for (Lane& lane : lanes_) shutdowns.push_back(std::make_unique<ShutdownQueue>(lane));
+  for (const auto& shutdown : shutdowns_) shutdown->Begin();
   for (std::thread& thread : threads_) thread.join();
   server_.reset();
 }

@@ -55,8 +55,7 @@ inline grpc::Status ToGrpc(const absl::Status& status) {
 inline int64_t DeadlineNs(const grpc::ServerContext& context) {
   constexpr int64_t kSecondNs = 1'000'000'000;
   constexpr int64_t kNoDeadline = std::numeric_limits<int64_t>::max();
-  const gpr_timespec deadline =
-      gpr_convert_clock_type(context.raw_deadline(), GPR_CLOCK_REALTIME);
+  const gpr_timespec deadline = gpr_convert_clock_type(context.raw_deadline(), GPR_CLOCK_REALTIME);
   if (deadline.tv_sec >= kNoDeadline / kSecondNs) return kNoDeadline;
   return std::max<int64_t>(deadline.tv_sec, 0) * kSecondNs + deadline.tv_nsec;
 }
