@@ -237,7 +237,7 @@ class Server {
       rules_.Unreadable(std::string(files.status().message()));
       return "";
     }
-    const std::string hash = HashRuleFiles(*files);
+    std::string hash = HashRuleFiles(*files);
     rules_.Load(*files, hash);
     return hash;
   }
@@ -305,6 +305,8 @@ int Serve(const LoadedSettings& loaded) {
     spdlog::error("settings: extra-tags: {}", std::string(tags.message()));
     return kExitUsage;
   }
+  spdlog::info("store: memory ({}); limits hold for the callers of this process",
+               FormatOrigin(loaded.origins.at("store")));
   Server server(loaded);
   if (const absl::Status status = server.Start(); !status.ok()) {
     spdlog::error("start: {}", std::string(status.message()));

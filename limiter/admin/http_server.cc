@@ -9,12 +9,15 @@
 #include <event2/util.h>
 #include <netdb.h>
 #include <netinet/in.h>
+#include <pthread.h>
 #include <sys/socket.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <csignal>
 #include <cstdlib>
 #include <cstring>
+#include <list>
 #include <mutex>
 #include <optional>
 #include <string>
@@ -30,6 +33,9 @@ namespace {
 
 constexpr timeval kSweepEvery = {0, 50'000};
 constexpr int kBacklog = 128;
+// What a connection may hold unread besides one header and one body: the framing of chunks, and the
+// start of the next request. Many times the largest read of libevent's (4 KiB).
+constexpr std::size_t kUnreadSlackBytes = 16 << 10;
 
 template <auto Free>
 struct Freeing {
@@ -62,19 +68,21 @@ std::optional<std::string_view> MethodName(evhttp_cmd_type type) {
   }
 }
 
+// The phrase of RFC 6585, which evhttp does not know; null leaves it to evhttp.
+const char* Phrase(int status) { return status == 429 ? "Too Many Requests" : nullptr; }
+
 void Send(evhttp_request* request, const HttpResponse& response) {
   evkeyvalq* headers = evhttp_request_get_output_headers(request);
   evhttp_add_header(headers, "Content-Type", response.content_type.c_str());
   evhttp_add_header(headers, "X-Content-Type-Options", "nosniff");
   evhttp_add_header(headers, "Content-Security-Policy",
                     "default-src 'none'; style-src 'unsafe-inline'");
+  evhttp_add_header(headers, "Content-Length", std::to_string(response.body.size()).c_str());
   evbuffer* body = evbuffer_new();
-  if (evhttp_request_get_command(request) == EVHTTP_REQ_HEAD) {
-    evhttp_add_header(headers, "Content-Length", std::to_string(response.body.size()).c_str());
-  } else {
+  if (evhttp_request_get_command(request) != EVHTTP_REQ_HEAD) {
     evbuffer_add(body, response.body.data(), response.body.size());
   }
-  evhttp_send_reply(request, response.status, nullptr, body);
+  evhttp_send_reply(request, response.status, Phrase(response.status), body);
   evbuffer_free(body);
 }
 
@@ -102,15 +110,20 @@ class HttpServer::Impl {
   // A connection of evhttp's. Its bufferevent is held with a reference of ours; evhttp takes its
   // callbacks away when it is done with it.
   struct Connection {
-    bufferevent* buffer = nullptr;
-    int64_t since_ms = 0;  // connected, or last answered
-    bool cut = false;      // shut down by us; evhttp will let go of it
+    Impl& server;
+    bufferevent* buffer;
+    int64_t since_ms;   // connected, began its next request, or was last answered
+    bool idle = false;  // answered in full, and nothing of a next request has come
   };
 
   absl::Status Listen();
   int64_t NowMs();
   bufferevent* Accept();
+  void Pause();
   void Sweep();
+  static bool Done(const Connection& connection);
+  static void Received(Connection& connection);
+  static void Answered(Connection& connection);
   void Answer(evhttp_request* request);
   HttpResponse AnswerTo(evhttp_request* request);
   void CountRefusal(evbuffer* output, const evbuffer_cb_info& change);
@@ -125,12 +138,18 @@ class HttpServer::Impl {
   Handle<evhttp, evhttp_free> http_;
   Handle<event, event_free> sweep_;
   Handle<event, event_free> stop_;
+  // From here on to the thread: of the server's thread only while it runs.
   evconnlistener* listener_ = nullptr;  // http_ owns it
   bool paused_ = false;
-  bool sending_ = false;          // an answer of ours is being written
-  std::vector<Connection> live_;  // the server's thread only
+  bool sending_ = false;        // an answer of ours is being written
+  std::list<Connection> live_;  // a list, since callbacks hold addresses of its elements
   std::thread thread_;
+
+  // For the listener's error callback, whose argument evhttp has taken for itself.
+  static thread_local Impl* running_here;
 };
+
+thread_local HttpServer::Impl* HttpServer::Impl::running_here = nullptr;
 
 absl::Status HttpServer::Impl::Listen() {
   const std::size_t colon = options_.listen.rfind(':');
@@ -160,6 +179,8 @@ absl::Status HttpServer::Impl::Listen() {
                                                options_.name));
   }
   evhttp_bind_listener(http_.get(), listener_);
+  // Without it a process out of descriptors would spin: the connection stays ready to be accepted.
+  evconnlistener_set_error_cb(listener_, [](evconnlistener*, void*) { running_here->Pause(); });
   sockaddr_storage address{};
   socklen_t bound = sizeof(address);
   getsockname(evconnlistener_get_fd(listener_), reinterpret_cast<sockaddr*>(&address), &bound);
@@ -189,17 +210,25 @@ absl::Status HttpServer::Impl::Start() {
   absl::Status status = Listen();
   if (!status.ok()) return status;
   sweep_.reset(event_new(
-      base_.get(), -1, EV_PERSIST,
+      base_.get(), -1, 0,
       [](evutil_socket_t, short, void* self) { static_cast<Impl*>(self)->Sweep(); }, this));
-  event_add(sweep_.get(), &kSweepEvery);
-  // An event, because a break asked for before the loop begins would be forgotten.
+  // An event, since a bare loopbreak is forgotten when it comes before the loop runs.
   stop_.reset(event_new(
       base_.get(), -1, 0,
       [](evutil_socket_t, short, void* base) {
         event_base_loopbreak(static_cast<event_base*>(base));
       },
       base_.get()));
-  thread_ = std::thread([this] { event_base_dispatch(base_.get()); });
+  // Signals belong to the main thread, and a write to a connection that is gone must not raise one.
+  sigset_t all;
+  sigset_t before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  thread_ = std::thread([this] {
+    running_here = this;
+    event_base_dispatch(base_.get());
+  });
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
   return absl::OkStatus();
 }
 
@@ -213,6 +242,8 @@ void HttpServer::Impl::Stop() {
   http_.reset();
   for (const Connection& connection : live_) bufferevent_decref(connection.buffer);
   live_.clear();
+  // The bufferevents go in the loop: one that had stopped reading is not freed with its base.
+  if (base_ != nullptr) event_base_loop(base_.get(), EVLOOP_NONBLOCK);
   base_.reset();
 }
 
@@ -222,64 +253,100 @@ int64_t HttpServer::Impl::NowMs() {
   return int64_t{now.tv_sec} * 1000 + now.tv_usec / 1000;
 }
 
-// A connection was accepted: makes the bufferevent that evhttp reads it with. The sweep before is
-// needed: the new connection may have the descriptor of one whose events are still registered.
+// A connection was accepted: makes the bufferevent that evhttp reads it with. The bufferevent owns
+// the descriptor, since its events live until our reference goes: had evhttp closed the descriptor
+// before, they would read from whatever file of the process got its number next.
 bufferevent* HttpServer::Impl::Accept() {
   Sweep();
-  bufferevent* buffer = bufferevent_socket_new(base_.get(), -1, 0);
+  bufferevent* buffer = bufferevent_socket_new(base_.get(), -1, BEV_OPT_CLOSE_ON_FREE);
   if (buffer == nullptr) return nullptr;
   bufferevent_incref(buffer);
+  // evhttp reads on while it writes an answer, and it bounds neither that nor the line that begins
+  // a chunk.
+  bufferevent_setwatermark(buffer, EV_READ, 0,
+                           options_.header_bytes_max + options_.body_bytes_max + kUnreadSlackBytes);
+  Connection& connection = live_.emplace_back(Connection{*this, buffer, NowMs()});
+  evbuffer_add_cb(
+      bufferevent_get_input(buffer),
+      [](evbuffer*, const evbuffer_cb_info* change, void* receiver) {
+        if (change->n_added > 0) Received(*static_cast<Connection*>(receiver));
+      },
+      &connection);
   evbuffer_add_cb(
       bufferevent_get_output(buffer),
       [](evbuffer* output, const evbuffer_cb_info* change, void* self) {
         static_cast<Impl*>(self)->CountRefusal(output, *change);
       },
       this);
-  live_.push_back({buffer, NowMs()});
   connected_.store(live_.size(), std::memory_order_relaxed);
-  if (live_.size() >= options_.connections_max && !paused_) {
-    paused_ = true;
-    rejects_.connections.fetch_add(1, std::memory_order_relaxed);
-    evconnlistener_disable(listener_);
-  }
+  if (live_.size() >= options_.connections_max) Pause();
+  event_add(sweep_.get(), &kSweepEvery);
   return buffer;
 }
 
-// Lets go of connections that evhttp is done with, and cuts off those that take too long.
+// Accepts no more until the next sweep that finds room.
+void HttpServer::Impl::Pause() {
+  if (paused_) return;
+  paused_ = true;
+  rejects_.connections.fetch_add(1, std::memory_order_relaxed);
+  evconnlistener_disable(listener_);
+  event_add(sweep_.get(), &kSweepEvery);
+}
+
+// True if evhttp is done with the connection.
+bool HttpServer::Impl::Done(const Connection& connection) {
+  bufferevent_data_cb read = nullptr;
+  bufferevent_data_cb write = nullptr;
+  bufferevent_event_cb event = nullptr;
+  void* context = nullptr;
+  bufferevent_getcb(connection.buffer, &read, &write, &event, &context);
+  return event == nullptr;
+}
+
+// Cuts off connections that take too long, and lets go of those that evhttp is done with.
 void HttpServer::Impl::Sweep() {
   const int64_t now_ms = NowMs();
-  std::erase_if(live_, [](const Connection& connection) {
-    bufferevent_data_cb read = nullptr;
-    bufferevent_data_cb write = nullptr;
-    bufferevent_event_cb event = nullptr;
-    void* context = nullptr;
-    bufferevent_getcb(connection.buffer, &read, &write, &event, &context);
-    if (event != nullptr || bufferevent_getfd(connection.buffer) < 0) return false;
-    bufferevent_decref(connection.buffer);
-    return true;
-  });
-  for (Connection& connection : live_) {
-    if (connection.cut || now_ms - connection.since_ms < options_.request_time_max_ns / 1'000'000) {
-      continue;
+  for (auto connection = live_.begin(); connection != live_.end();) {
+    if (!Done(*connection) &&
+        now_ms - connection->since_ms >= options_.request_time_max_ns / 1'000'000) {
+      if (!connection->idle) rejects_.time.fetch_add(1, std::memory_order_relaxed);
+      // As if a timeout of evhttp's had passed: it closes the connection before this returns.
+      bufferevent_trigger_event(connection->buffer, BEV_EVENT_READING | BEV_EVENT_TIMEOUT, 0);
     }
-    connection.cut = true;
-    rejects_.time.fetch_add(1, std::memory_order_relaxed);
-    shutdown(bufferevent_getfd(connection.buffer), SHUT_RDWR);
+    if (Done(*connection)) {
+      bufferevent_decref(connection->buffer);
+      connection = live_.erase(connection);
+    } else {
+      ++connection;
+    }
   }
   connected_.store(live_.size(), std::memory_order_relaxed);
   if (paused_ && live_.size() < options_.connections_max) {
     paused_ = false;
     evconnlistener_enable(listener_);
   }
+  if (!live_.empty()) event_add(sweep_.get(), &kSweepEvery);
+}
+
+void HttpServer::Impl::Received(Connection& connection) {
+  if (!connection.idle) return;
+  connection.idle = false;
+  connection.since_ms = connection.server.NowMs();
+}
+
+void HttpServer::Impl::Answered(Connection& connection) {
+  connection.idle = evbuffer_get_length(bufferevent_get_input(connection.buffer)) == 0;
+  connection.since_ms = connection.server.NowMs();
 }
 
 void HttpServer::Impl::Answer(evhttp_request* request) {
-  evhttp_connection* connection = evhttp_request_get_connection(request);
-  if (connection != nullptr) {
-    const bufferevent* buffer = evhttp_connection_get_bufferevent(connection);
-    for (Connection& live : live_) {
-      if (live.buffer == buffer) live.since_ms = NowMs();
-    }
+  const bufferevent* buffer =
+      evhttp_connection_get_bufferevent(evhttp_request_get_connection(request));
+  for (Connection& connection : live_) {
+    if (connection.buffer != buffer) continue;
+    evhttp_request_set_on_complete_cb(
+        request, [](evhttp_request*, void* asker) { Answered(*static_cast<Connection*>(asker)); },
+        &connection);
   }
   const HttpResponse response = AnswerTo(request);
   sending_ = true;
@@ -291,13 +358,12 @@ void HttpServer::Impl::Answer(evhttp_request* request) {
 // output of the connection.
 void HttpServer::Impl::CountRefusal(evbuffer* output, const evbuffer_cb_info& change) {
   if (sending_ || change.orig_size != 0 || change.n_added == 0) return;
-  constexpr std::string_view kTooLong = "413";
   constexpr std::size_t kCodeAt = 9;  // after "HTTP/1.1 "
-  char head[kCodeAt + kTooLong.size()];
+  char head[kCodeAt + 3];
   if (evbuffer_copyout(output, head, sizeof(head)) != sizeof(head)) return;
-  if (!std::string_view(head, kCodeAt).starts_with("HTTP/1.")) return;
-  const bool too_long = std::string_view(head + kCodeAt, kTooLong.size()) == kTooLong;
-  (too_long ? rejects_.body : rejects_.headers).fetch_add(1, std::memory_order_relaxed);
+  const std::string_view code(head + kCodeAt, sizeof(head) - kCodeAt);
+  if (code == "413") rejects_.body.fetch_add(1, std::memory_order_relaxed);
+  if (code == "400") rejects_.headers.fetch_add(1, std::memory_order_relaxed);
 }
 
 HttpResponse HttpServer::Impl::AnswerTo(evhttp_request* request) {

@@ -1,8 +1,8 @@
 #pragma once
 
 // A small HTTP/1.1 server on libevent's evhttp, for probes, metrics and pages. Everything a client
-// can hold is bounded: the number of connections, the bytes of headers and body, and the time from
-// the last answer (or the connect) to a complete next request.
+// can hold is bounded: the number of connections, the bytes of headers and body, the time from the
+// first byte of a request (or the connect) to the last byte of its answer, and the time between.
 //
 // Thread safety: AddRoute before Start; Start and Stop from one thread; handlers run on the
 // server's own thread and must not block; the rest from any thread.
@@ -28,6 +28,7 @@ struct HttpOptions {
   std::size_t connections_max = 256;  // more wait in the kernel's queue
   std::size_t header_bytes_max = 8 << 10;
   std::size_t body_bytes_max = 64 << 10;
+  // For one request with its answer; a connection without one is closed after as long.
   int64_t request_time_max_ns = 10'000'000'000;
 };
 
@@ -45,10 +46,11 @@ struct HttpResponse {
 
 // What the bounds refused.
 struct HttpRejects {
-  std::atomic<uint64_t> headers{0};      // too long, or not HTTP
-  std::atomic<uint64_t> body{0};         // too long
-  std::atomic<uint64_t> time{0};         // not complete in time
-  std::atomic<uint64_t> connections{0};  // times the listener paused because all were in use
+  std::atomic<uint64_t> headers{0};  // too long, or not HTTP
+  std::atomic<uint64_t> body{0};     // too long, or chunks that cannot be read
+  std::atomic<uint64_t> time{0};     // not complete in time; not: idle between requests
+  // Times the listener paused: all connections were in use, or the process was out of descriptors.
+  std::atomic<uint64_t> connections{0};
 };
 
 class HttpServer {

@@ -94,7 +94,7 @@ class FolderReader {
     if (!names.ok()) return names.status();
     for (const std::string& name : *names) {
       if (name.starts_with("..")) continue;  // a ConfigMap's own links and folders
-      const absl::Status status = ReadEntry(path + name, prefix + name, name, depth);
+      absl::Status status = ReadEntry(path + name, prefix + name, name, depth);
       if (!status.ok()) return status;
     }
     return absl::OkStatus();

@@ -33,9 +33,9 @@ SipHasher KeyPrefix(const Secret& secret, std::string_view prefix, std::string_v
 
 std::string StoreKey(std::string_view prefix, const Key& key) {
   std::array<uint8_t, 18> bytes{};  // 16 of the key, 2 of zero to fill whole 6-bit groups
-  for (int i = 0; i < 8; ++i) {
-    bytes[static_cast<std::size_t>(i)] = static_cast<uint8_t>(key.hi >> (56 - 8 * i));
-    bytes[static_cast<std::size_t>(8 + i)] = static_cast<uint8_t>(key.lo >> (56 - 8 * i));
+  for (std::size_t i = 0; i < 8; ++i) {
+    bytes[i] = static_cast<uint8_t>(key.hi >> (56 - 8 * i));
+    bytes[8 + i] = static_cast<uint8_t>(key.lo >> (56 - 8 * i));
   }
   std::string text;
   for (std::size_t i = 0; i < bytes.size(); i += 3) {

@@ -5,12 +5,17 @@
 #include <gtest/gtest.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <atomic>
+#include <chrono>
 #include <cstddef>
+#include <functional>
+#include <future>
 #include <memory>
+#include <random>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -21,22 +26,40 @@ namespace weir {
 namespace {
 
 constexpr int kPatienceMs = 10'000;
+constexpr int kStalledMs = 300;
+// More than the kernel holds of an answer for a client that does not read.
+constexpr std::size_t kBigBytes = 16 << 20;
+// More than the kernel holds of a request for a server that does not read (tcp_rmem and tcp_wmem).
+constexpr std::size_t kFloodBytes = 16 << 20;
+
+// True once `holds` does, false when patience ends before.
+bool Eventually(const std::function<bool()>& holds) {
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::milliseconds(kPatienceMs);
+  while (!holds()) {
+    if (std::chrono::steady_clock::now() > deadline) return false;
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  return true;
+}
 
 // A raw connection to the server.
 class Client {
  public:
-  explicit Client(int port) : fd_(socket(AF_INET, SOCK_STREAM, 0)) {
+  Client() : fd_(socket(AF_INET, SOCK_STREAM, 0)) {}
+  explicit Client(int port) : Client() { Connect(port); }
+  bool Connect(int port) {
     sockaddr_in address{};
     address.sin_family = AF_INET;
     address.sin_port = htons(static_cast<uint16_t>(port));
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    connected_ = connect(fd_, reinterpret_cast<sockaddr*>(&address), sizeof(address)) == 0;
+    return connect(fd_, reinterpret_cast<sockaddr*>(&address), sizeof(address)) == 0;
   }
-  ~Client() { close(fd_); }
+  ~Client() {
+    if (fd_ >= 0) close(fd_);
+  }
   Client(const Client&) = delete;
   Client& operator=(const Client&) = delete;
 
-  bool connected() const { return connected_; }
   bool Send(std::string_view bytes) const {
     return send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL) ==
            static_cast<ssize_t>(bytes.size());
@@ -54,6 +77,26 @@ class Client {
     return closed_;
   }
   void Forget() { received_.clear(); }
+  // Bytes of `text`, over and over, that the server takes before it takes no more for a while.
+  std::size_t Flood(std::string_view text, std::size_t bytes_max) const {
+    std::string block;
+    while (block.size() < (64 << 10)) block += text;
+    std::size_t taken = 0;
+    pollfd wait{fd_, POLLOUT, 0};
+    while (taken < bytes_max && poll(&wait, 1, kStalledMs) > 0) {
+      const ssize_t sent = send(fd_, block.data(), block.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+      if (sent < 0) break;
+      taken += static_cast<std::size_t>(sent);
+    }
+    return taken;
+  }
+  // Goes away without a word, and without reading what has come.
+  void Reset() {
+    const linger at_once{1, 0};
+    setsockopt(fd_, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
+    close(fd_);
+    fd_ = -1;
+  }
 
  private:
   bool ReadSome(int patience_ms) {
@@ -70,7 +113,6 @@ class Client {
   }
 
   int fd_;
-  bool connected_ = false;
   bool closed_ = false;
   std::string received_;
 };
@@ -89,6 +131,9 @@ std::unique_ptr<HttpServer> Started(const HttpOptions& options) {
   });
   server->AddRoute("/echo", {"POST"}, [](const HttpRequest& request) {
     return HttpResponse{200, "text/plain", "<" + std::string(request.body) + ">"};
+  });
+  server->AddRoute("/big", {"GET"}, [](const HttpRequest&) {
+    return HttpResponse{200, "text/plain", std::string(kBigBytes, 'b')};
   });
   const absl::Status status = server->Start();
   EXPECT_TRUE(status.ok()) << status;
@@ -146,6 +191,39 @@ TEST(HttpServer, KeepsAConnectionForTheNextRequest) {
   }
 }
 
+TEST(HttpServer, AnswersRequestsThatComeTogether) {
+  const auto server = Started(Options());
+  Client client(server->port());
+  client.Send(
+      "GET /hello HTTP/1.1\r\nHost: h\r\n\r\n"
+      "POST /echo HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\nab"
+      "GET /hello HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");
+  EXPECT_TRUE(client.ClosedWithin(kPatienceMs));
+  const std::string answers = client.ReadUntil("");
+  const std::size_t first = answers.find("hello\n");
+  const std::size_t second = answers.find("<ab>", first);
+  EXPECT_NE(answers.find("hello\n", second), std::string::npos) << answers;
+}
+
+TEST(HttpServer, AsksForABodyThatWaitsForIt) {
+  const auto server = Started(Options());
+  Client client(server->port());
+  client.Send(
+      "POST /echo HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n");
+  EXPECT_NE(client.ReadUntil("\r\n\r\n").find("100 Continue"), std::string::npos);
+  client.Send("ab");
+  EXPECT_NE(client.ReadUntil("<ab>").find("<ab>"), std::string::npos);
+  EXPECT_EQ(server->rejects().headers.load() + server->rejects().body.load(), 0U);
+}
+
+TEST(HttpServer, TellsNothingAboutItself) {
+  const auto server = Started(Options());
+  const std::string answer =
+      Ask(server->port(), "GET /nowhere HTTP/1.1\r\nHost: h\r\n\r\n", "page\n");
+  EXPECT_EQ(answer.find("Server:"), std::string::npos) << answer;
+  EXPECT_EQ(answer.find("nowhere"), std::string::npos) << answer;
+}
+
 TEST(HttpServer, RefusesAHeaderThatIsTooLong) {
   HttpOptions options = Options();
   options.header_bytes_max = 1024;
@@ -196,6 +274,179 @@ TEST(HttpServer, CutsOffAClientThatDripsItsRequest) {
   EXPECT_EQ(server->rejects().time.load(), 1U);
 }
 
+TEST(HttpServer, CutsOffAClientThatDripsItsBody) {
+  HttpOptions options = Options();
+  options.request_time_max_ns = 300'000'000;
+  const auto server = Started(options);
+  Client client(server->port());
+  ASSERT_TRUE(client.Send("POST /echo HTTP/1.1\r\nHost: h\r\nContent-Length: 60000\r\n\r\n"));
+  bool closed = false;
+  for (int i = 0; i < 500 && !closed; ++i) {
+    client.Send("x");
+    closed = client.ClosedWithin(20);
+  }
+  EXPECT_TRUE(closed);
+  EXPECT_EQ(server->rejects().time.load(), 1U);
+}
+
+TEST(HttpServer, CutsOffAClientThatDoesNotReadItsAnswer) {
+  HttpOptions options = Options();
+  options.request_time_max_ns = 300'000'000;
+  const auto server = Started(options);
+  Client client(server->port());
+  client.Send("GET /big HTTP/1.1\r\nHost: h\r\n\r\n");
+  EXPECT_TRUE(Eventually([&] { return server->rejects().time.load() == 1; }));
+  EXPECT_TRUE(Eventually([&] { return server->connections() == 0; }));
+}
+
+TEST(HttpServer, AnIdleConnectionIsClosedButNotCountedAsRefused) {
+  HttpOptions options = Options();
+  options.request_time_max_ns = 300'000'000;
+  const auto server = Started(options);
+  Client client(server->port());
+  client.Send("GET /hello HTTP/1.1\r\nHost: h\r\n\r\n");
+  client.ReadUntil("hello\n");
+  EXPECT_TRUE(client.ClosedWithin(kPatienceMs));
+  EXPECT_EQ(server->rejects().time.load(), 0U);
+}
+
+TEST(HttpServer, TheTimeOfARequestBeginsWithItsFirstByte) {
+  HttpOptions options = Options();
+  options.request_time_max_ns = 300'000'000;
+  const auto server = Started(options);
+  Client client(server->port());
+  client.Send("GET /hello HTTP/1.1\r\nHost: h\r\n\r\n");
+  client.ReadUntil("hello\n");
+  bool closed = false;
+  for (int i = 0; i < 500 && !closed; ++i) {
+    client.Send(i == 0 ? "GET /hello HTTP/1.1\r\nX-Drip: " : "x");
+    closed = client.ClosedWithin(20);
+  }
+  EXPECT_TRUE(closed);
+  EXPECT_EQ(server->rejects().time.load(), 1U);
+}
+
+TEST(HttpServer, HoldsLittleOfWhatIsSentWhileItAnswers) {
+  const auto server = Started(Options());
+  Client client(server->port());
+  client.Send("GET /big HTTP/1.1\r\nHost: h\r\n\r\n");
+  EXPECT_LT(client.Flood("GET /big HTTP/1.1\r\nHost: h\r\n\r\n", kFloodBytes), kFloodBytes);
+}
+
+TEST(HttpServer, HoldsLittleOfAChunkWhoseFirstLineDoesNotEnd) {
+  const auto server = Started(Options());
+  Client client(server->port());
+  client.Send("POST /echo HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n");
+  EXPECT_LT(client.Flood("1", kFloodBytes), kFloodBytes);
+}
+
+TEST(HttpServer, CutsOffAClientItReadsNoMoreFrom) {
+  HttpOptions options = Options();
+  options.request_time_max_ns = 300'000'000;
+  const auto server = Started(options);
+  Client client(server->port());
+  client.Send("POST /echo HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n");
+  client.Flood("1", kFloodBytes);
+  EXPECT_TRUE(client.ClosedWithin(kPatienceMs));
+  EXPECT_TRUE(Eventually([&] { return server->connections() == 0; }));
+  EXPECT_EQ(server->rejects().time.load(), 1U);
+}
+
+TEST(HttpServer, TakesAHeaderAndABodyAsLongAsAllowed) {
+  HttpOptions options = Options();
+  options.header_bytes_max = 1024;
+  options.body_bytes_max = 200'000;
+  const auto server = Started(options);
+  const std::string body(options.body_bytes_max, 'x');
+  const std::string head = "POST /echo HTTP/1.1\r\nHost: h\r\nX-Long: " + std::string(800, 'x');
+  for (const std::string& rest :
+       {"\r\nContent-Length: 200000\r\n\r\n" + body,
+        "\r\nTransfer-Encoding: chunked\r\n\r\n30d40\r\n" + body + "\r\n0\r\n\r\n"}) {
+    Client client(server->port());
+    ASSERT_TRUE(client.Send(head + rest));
+    EXPECT_EQ(client.ReadUntil(">").size() - client.ReadUntil(">").find('<'), body.size() + 2);
+  }
+}
+
+TEST(HttpServer, ABusyConnectionOutlivesTheTimeOfOneRequest) {
+  HttpOptions options = Options();
+  options.request_time_max_ns = 200'000'000;
+  const auto server = Started(options);
+  Client client(server->port());
+  const auto end = std::chrono::steady_clock::now() + std::chrono::milliseconds(600);
+  while (std::chrono::steady_clock::now() < end) {
+    client.Forget();
+    ASSERT_TRUE(client.Send("GET /hello HTTP/1.1\r\nHost: h\r\n\r\n"));
+    ASSERT_NE(client.ReadUntil("hello\n").find("200"), std::string::npos);
+  }
+}
+
+TEST(HttpServer, SurvivesClientsThatGoAwayWhileItAnswers) {
+  const auto server = Started(Options());
+  for (int i = 0; i < 50; ++i) {
+    Client client(server->port());
+    client.Send("GET /big HTTP/1.1\r\nHost: h\r\n\r\n");
+    client.ReadUntil("b");
+    client.Reset();
+  }
+  {
+    // The server has stopped reading here, so that its next write meets the closed connection.
+    Client client(server->port());
+    client.Send("GET /big HTTP/1.1\r\nHost: h\r\n\r\n");
+    client.Flood("x", kFloodBytes);
+    client.Reset();
+  }
+  EXPECT_NE(Ask(server->port(), "GET /hello HTTP/1.1\r\nHost: h\r\n\r\n", "hello\n").find("200"),
+            std::string::npos);
+  EXPECT_TRUE(Eventually([&] { return server->connections() <= 1; }));
+}
+
+// Requests with bytes changed, cut out and repeated, in pieces: whatever comes, the next client is
+// served.
+TEST(HttpServer, SurvivesWhatIsNotHttp) {
+  const std::string seeds[] = {
+      "GET /hello HTTP/1.1\r\nHost: h\r\n\r\n",
+      "HEAD http://h/hello HTTP/1.0\r\nConnection: keep-alive\r\n\r\n",
+      "POST /echo HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\nabcd",
+      "POST /echo HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n0\r\nX: y\r\n\r\n",
+      "OPTIONS * HTTP/1.1\r\nExpect: more\r\nContent-Length: 1\r\n\r\nx",
+      "CONNECT h:1 HTTP/1.1\r\n\r\n",
+  };
+  const auto server = Started(Options());
+  std::mt19937 random(1);  // NOLINT(bugprone-random-generator-seed): every run is the same
+  const auto below = [&](std::size_t n) { return static_cast<std::size_t>(random() % n); };
+  for (int i = 0; i < 2000; ++i) {
+    std::string bytes = seeds[below(std::size(seeds))] + seeds[below(std::size(seeds))];
+    for (std::size_t changes = below(4); changes > 0; --changes) {
+      const std::size_t at = below(bytes.size());
+      switch (below(4)) {
+        case 0:
+          bytes[at] = static_cast<char>(random());
+          break;
+        case 1:
+          bytes.erase(at, below(8) + 1);
+          break;
+        case 2:
+          bytes.insert(at, bytes.substr(below(bytes.size()), below(32)));
+          break;
+        default:
+          bytes.insert(at, std::string(below(3) + 1, "\r\n: 09-"[below(7)]));
+      }
+      if (bytes.empty()) bytes = "\n";
+    }
+    Client client(server->port());
+    const std::size_t half = below(bytes.size());
+    client.Send(std::string_view(bytes).substr(0, half));
+    if (below(4) == 0) client.ClosedWithin(1);
+    client.Send(std::string_view(bytes).substr(half));
+    if (below(4) == 0) client.ClosedWithin(1);
+    if (below(4) == 0) client.Reset();
+  }
+  EXPECT_NE(Ask(server->port(), "GET /hello HTTP/1.1\r\nHost: h\r\n\r\n", "hello\n").find("200"),
+            std::string::npos);
+  EXPECT_TRUE(Eventually([&] { return server->connections() <= 1; }));
+}
+
 TEST(HttpServer, ServesNoMoreConnectionsThanAllowedAndTheNextOnceOneLeaves) {
   HttpOptions options = Options();
   options.connections_max = 2;
@@ -214,6 +465,77 @@ TEST(HttpServer, ServesNoMoreConnectionsThanAllowedAndTheNextOnceOneLeaves) {
   first.reset();
   EXPECT_NE(third.ReadUntil("hello\n").find("200"), std::string::npos);
   EXPECT_GE(server->rejects().connections.load(), 1U);
+}
+
+TEST(HttpServer, ABurstOfConnectionsDoesNotPassTheBound) {
+  HttpOptions options = Options();
+  options.connections_max = 4;
+  HttpServer server(options);
+  std::promise<void> entered;
+  std::promise<void> release;
+  server.AddRoute("/wait", {"GET"}, [&](const HttpRequest&) {
+    entered.set_value();
+    release.get_future().wait();
+    return HttpResponse{200, "text/plain", "waited\n"};
+  });
+  std::atomic<std::size_t> most{0};
+  server.AddRoute("/count", {"GET"}, [&](const HttpRequest&) {
+    most = std::max(most.load(), server.connections());
+    return HttpResponse{200, "text/plain", "counted\n"};
+  });
+  ASSERT_TRUE(server.Start().ok());
+  Client first(server.port());
+  first.Send("GET /wait HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");
+  entered.get_future().wait();
+  // All of these are in the kernel's queue when the server looks at it.
+  std::vector<std::unique_ptr<Client>> clients;
+  for (int i = 0; i < 20; ++i) {
+    clients.push_back(std::make_unique<Client>(server.port()));
+    clients.back()->Send("GET /count HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");
+  }
+  release.set_value();
+  for (const auto& client : clients) {
+    EXPECT_NE(client->ReadUntil("counted\n").find("200"), std::string::npos);
+  }
+  EXPECT_LE(most.load(), 4U);
+  EXPECT_GE(server.rejects().connections.load(), 1U);
+}
+
+// Takes every descriptor that the process may have, until it goes.
+class NoDescriptors {
+ public:
+  NoDescriptors() {
+    getrlimit(RLIMIT_NOFILE, &before_);
+    rlimit low = before_;
+    low.rlim_cur = 256;
+    setrlimit(RLIMIT_NOFILE, &low);
+    for (int fd = dup(0); fd >= 0; fd = dup(0)) taken_.push_back(fd);
+  }
+  ~NoDescriptors() {
+    for (const int fd : taken_) close(fd);
+    setrlimit(RLIMIT_NOFILE, &before_);
+  }
+  NoDescriptors(const NoDescriptors&) = delete;
+  NoDescriptors& operator=(const NoDescriptors&) = delete;
+
+ private:
+  rlimit before_{};
+  std::vector<int> taken_;
+};
+
+TEST(HttpServer, WithoutDescriptorsItWaitsAndDoesNotSpin) {
+  const auto server = Started(Options());
+  std::unique_ptr<Client> client;
+  {
+    auto socket_first = std::make_unique<Client>();
+    const NoDescriptors none;
+    ASSERT_TRUE(socket_first->Connect(server->port()));
+    client = std::move(socket_first);
+    client->Send("GET /hello HTTP/1.1\r\nHost: h\r\n\r\n");
+    ASSERT_TRUE(Eventually([&] { return server->rejects().connections.load() >= 3; }));
+    EXPECT_EQ(server->connections(), 0U);
+  }
+  EXPECT_NE(client->ReadUntil("hello\n").find("200"), std::string::npos);
 }
 
 std::size_t OpenDescriptors() {
@@ -240,10 +562,11 @@ TEST(HttpServer, AnswersManyClientsAtOnce) {
   const auto server = Started(Options());
   std::atomic<int> answered{0};
   std::vector<std::thread> threads;
+  threads.reserve(8);
   for (int t = 0; t < 8; ++t) {
     threads.emplace_back([&] {
       Client client(server->port());
-      for (int i = 0; i < 100; ++i) {
+      for (int i = 0; i < 200; ++i) {
         client.Forget();
         client.Send("GET /hello HTTP/1.1\r\nHost: h\r\n\r\n");
         if (client.ReadUntil("hello\n").find("200") != std::string::npos) answered.fetch_add(1);
@@ -251,7 +574,7 @@ TEST(HttpServer, AnswersManyClientsAtOnce) {
     });
   }
   for (std::thread& thread : threads) thread.join();
-  EXPECT_EQ(answered.load(), 800);
+  EXPECT_EQ(answered.load(), 1600);
 }
 
 TEST(HttpServer, StopsWithConnectionsOpen) {
@@ -261,6 +584,56 @@ TEST(HttpServer, StopsWithConnectionsOpen) {
   half.Send("GET /hel");
   server->Stop();
   EXPECT_TRUE(half.ClosedWithin(kPatienceMs));
+}
+
+TEST(HttpServer, StopsWithAConnectionItReadsNoMoreFrom) {
+  const auto server = Started(Options());
+  Client client(server->port());
+  client.Send("POST /echo HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n");
+  client.Flood("1", kFloodBytes);
+  server->Stop();  // AddressSanitizer's build tells whether all is freed
+  EXPECT_TRUE(client.ClosedWithin(kPatienceMs));
+}
+
+TEST(HttpServer, StopsAtOnceAfterItsStart) {
+  for (int i = 0; i < 200; ++i) {
+    HttpServer server(Options());
+    ASSERT_TRUE(server.Start().ok());
+    server.Stop();
+  }
+}
+
+// A connection that evhttp is done with may have an event waiting. It must not read from the file
+// that gets the number of its descriptor next.
+TEST(HttpServer, ReadsNothingFromTheFilesOfOthers) {
+  const auto server = Started(Options());
+  std::atomic<bool> stop{false};
+  std::atomic<int> lost{0};
+  std::thread other([&] {
+    while (!stop) {
+      int ends[2];
+      if (socketpair(AF_UNIX, SOCK_STREAM, 0, ends) != 0) break;
+      char bytes[4];
+      send(ends[0], "mine", sizeof(bytes), MSG_NOSIGNAL);
+      send(ends[1], "mine", sizeof(bytes), MSG_NOSIGNAL);
+      for (const int end : ends) {
+        if (recv(end, bytes, sizeof(bytes), MSG_DONTWAIT) != sizeof(bytes)) lost.fetch_add(1);
+      }
+      for (const int end : ends) close(end);
+    }
+  });
+  for (int i = 0; i < 200; ++i) {
+    std::vector<std::unique_ptr<Client>> clients(16);
+    for (auto& client : clients) {
+      client = std::make_unique<Client>(server->port());
+      // More than one read takes: the rest waits while the refusal is written.
+      client->Send("nonsense\r\n\r\n" + std::string(32 << 10, 'x'));
+    }
+    for (const auto& client : clients) client->ClosedWithin(kPatienceMs);
+  }
+  stop = true;
+  other.join();
+  EXPECT_EQ(lost.load(), 0);
 }
 
 TEST(HttpServer, APortInUseIsAnErrorThatNamesTheSetting) {
