@@ -102,7 +102,7 @@ class FolderReader {
 
   absl::Status ReadFile(const std::string& path, const std::string& name) {
     RuleFile& file = Add(path, name);
-    const absl::Status status = ReadContent(path, options_.file_bytes_max, &file.content);
+    absl::Status status = ReadContent(path, options_.file_bytes_max, &file.content);
     if (!status.ok()) return status;
     bytes_ += static_cast<int64_t>(file.content.size());
     if (bytes_ > options_.folder_bytes_max) {
