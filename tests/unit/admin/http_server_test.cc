@@ -10,7 +10,6 @@
 #include <unistd.h>
 
 #include <atomic>
-#include <chrono>
 #include <cstddef>
 #include <functional>
 #include <future>
@@ -34,12 +33,8 @@ constexpr std::size_t kFloodBytes = 16 << 20;
 
 // True once `holds` does, false when patience ends before.
 bool Eventually(const std::function<bool()>& holds) {
-  const auto deadline = std::chrono::steady_clock::now() + std::chrono::milliseconds(kPatienceMs);
-  while (!holds()) {
-    if (std::chrono::steady_clock::now() > deadline) return false;
-    std::this_thread::sleep_for(std::chrono::milliseconds(1));
-  }
-  return true;
+  for (int i = 0; i < kPatienceMs && !holds(); ++i) poll(nullptr, 0, 1);
+  return holds();
 }
 
 // A raw connection to the server.
@@ -370,14 +365,14 @@ TEST(HttpServer, TakesAHeaderAndABodyAsLongAsAllowed) {
 
 TEST(HttpServer, ABusyConnectionOutlivesTheTimeOfOneRequest) {
   HttpOptions options = Options();
-  options.request_time_max_ns = 200'000'000;
+  options.request_time_max_ns = 500'000'000;
   const auto server = Started(options);
   Client client(server->port());
-  const auto end = std::chrono::steady_clock::now() + std::chrono::milliseconds(600);
-  while (std::chrono::steady_clock::now() < end) {
+  for (int i = 0; i < 60; ++i) {
     client.Forget();
     ASSERT_TRUE(client.Send("GET /hello HTTP/1.1\r\nHost: h\r\n\r\n"));
     ASSERT_NE(client.ReadUntil("hello\n").find("200"), std::string::npos);
+    ASSERT_FALSE(client.ClosedWithin(20));
   }
 }
 

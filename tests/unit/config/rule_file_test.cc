@@ -26,7 +26,7 @@ using ::testing::IsEmpty;
 constexpr int64_t kSecondNs = 1'000'000'000;
 
 std::filesystem::path Fixtures() {
-  return std::filesystem::path(__FILE__).parent_path() / "fixtures";
+  return std::filesystem::path(WEIR_SOURCE_DIR) / "tests/unit/config/fixtures";
 }
 
 std::string ReadText(const std::filesystem::path& path) {
