@@ -42,7 +42,7 @@ void Check::OnAnswered() {
   if (answered_in_run_ != nullptr) *answered_in_run_ = true;
   Engine& engine = *engine_;
   const std::shared_ptr<const RuleTable> kept = std::move(table_);
-  engine.Finish(kept != nullptr ? *kept : *worker_->table_, *worker_, *this);
+  engine.Finish(*worker_, *this);
   OnChecked();
   // This may be the last reference: a large table takes long to destroy.
   if (kept.use_count() == 1) engine.executor_.Post([kept] {});
@@ -143,6 +143,7 @@ void Engine::Match(Worker& worker, const RuleTable& table, Check& check) {
   check.outcomes.clear();
   check.outcomes.resize(check.descriptors.size());
   const RuleTable::Domain* domain = table.FindDomain(check.domain);
+  check.domain_ = domain;
   check.domain_known = domain != nullptr;
   if (domain != nullptr) {
     for (std::size_t i = 0; i < check.descriptors.size(); ++i) {
@@ -190,7 +191,7 @@ void Engine::Run(Worker& worker, Check& check) {
   check.table_ = worker.table_;
 }
 
-void Engine::Finish(const RuleTable& table, Worker& worker, Check& check) {
+void Engine::Finish(Worker& worker, Check& check) {
   Verdict verdict;
   for (std::size_t a = 0; a < check.asks_.size(); ++a) {
     const Ask& ask = check.asks_[a];
@@ -203,14 +204,14 @@ void Engine::Finish(const RuleTable& table, Worker& worker, Check& check) {
   if (check.quota_passes_) verdict.Add(Weight::kQuota, true);
   check.allowed = verdict.allowed();
   check.global_shadow = options_.shadow_mode && !check.allowed;
-  if (check.counted) Count(table, worker, check);
+  if (check.counted) Count(worker, check);
 }
 
-void Engine::Count(const RuleTable& table, Worker& worker, const Check& check) {
+void Engine::Count(Worker& worker, const Check& check) {
   const Accounting accounting(worker.counters_, series_, worker.stat_slots_, options_.count_stats,
                               options_.shadow_mode);
   if (check.global_shadow) worker.counters_.global_shadow.Add(1);
-  const RuleTable::Domain* domain = check.domain_known ? table.FindDomain(check.domain) : nullptr;
+  const RuleTable::Domain* domain = check.domain_;
   for (std::size_t i = 0, a = 0; i < check.outcomes.size(); ++i) {
     const bool asked = a < check.asked_.size() && check.asked_[a] == i;
     if (asked) {

@@ -94,6 +94,7 @@ class Check : private Answered {
   class Worker* worker_ = nullptr;
   // While Run is on the stack: tells it that the answer has come.
   bool* answered_in_run_ = nullptr;
+  const RuleTable::Domain* domain_ = nullptr;  // of the rules the check was matched with
   // Of a request that waits for its store: the rules its outcomes point to.
   std::shared_ptr<const RuleTable> table_;
   std::vector<Ask> asks_;
@@ -107,7 +108,6 @@ class Worker {
   const WorkerCounters& counters() const { return counters_; }
 
  private:
-  friend class Check;
   friend class Engine;
   std::shared_ptr<const RuleTable> table_;
   uint64_t table_version_ = 0;
@@ -165,8 +165,8 @@ class Engine {
   void MatchOne(Worker& worker, const RuleTable& table, const RuleTable::Domain& domain,
                 const Descriptor& descriptor, Outcome& outcome);
   void ApplyReplaces(Check& check);
-  void Finish(const RuleTable& table, Worker& worker, Check& check);
-  void Count(const RuleTable& table, Worker& worker, const Check& check);
+  void Finish(Worker& worker, Check& check);
+  void Count(Worker& worker, const Check& check);
 
   const EngineOptions options_;
   Clock& clock_;
