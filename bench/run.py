@@ -85,7 +85,7 @@ def transport():
                 "--http-listen=127.0.0.1:{port2} --admin-listen=127.0.0.1:{port3}")
         load = "h2load" if shutil.which("h2load") else "grpc"
         return run([sys.executable, "bench/transport.py", "--bin", BUILD, "--load", load,
-                    "--rounds", "5", "--seconds", "2", "--shapes", "1x100,4x25,25x4",
+                    "--rounds", "7", "--seconds", "1.5", "--shapes", "1x100,4x25,25x4",
                     "--pair", null, weir])
 
 

@@ -6,7 +6,6 @@
 #include <grpcpp/grpcpp.h>
 
 #include <algorithm>
-#include <array>
 #include <atomic>
 #include <chrono>
 #include <cstdint>
@@ -18,7 +17,6 @@
 #include <utility>
 #include <vector>
 
-#include "google/protobuf/arena.h"
 #include "limiter/core/counters.h"
 #include "limiter/core/engine.h"
 #include "limiter/rpc/call.h"
@@ -91,25 +89,22 @@ class UnaryCall final : public Tag {
   }
 
  private:
-  static constexpr std::size_t kFirstBlockBytes = 2048;
+  // A message keeps its memory for the next call, but not that of one larger than this.
+  static constexpr std::size_t kKeptBytesMax = 1024;
 
-  UnaryCall(const Spec& spec, Lane& lane) : spec_(spec), lane_(lane), arena_(ArenaIn(block_)) {}
-
-  static google::protobuf::ArenaOptions ArenaIn(std::array<char, kFirstBlockBytes>& block) {
-    google::protobuf::ArenaOptions options;
-    options.initial_block = block.data();
-    options.initial_block_size = block.size();
-    return options;
-  }
+  UnaryCall(const Spec& spec, Lane& lane) : spec_(spec), lane_(lane) {}
 
   void Receive() {
     responder_.reset();
     context_.emplace();
     responder_.emplace(&*context_);
-    arena_.Reset();
-    request_ = google::protobuf::Arena::CreateMessage<Request>(&arena_);
-    response_ = google::protobuf::Arena::CreateMessage<Response>(&arena_);
-    spec_.receive(&*context_, request_, &*responder_, lane_.queue, this);
+    if (request_bytes_ > kKeptBytesMax) {
+      request_ = Request();
+      response_ = Response();
+    } else {
+      response_.Clear();  // reading the next request clears the other one
+    }
+    spec_.receive(&*context_, &request_, &*responder_, lane_.queue, this);
   }
 
   void Handle() {
@@ -121,14 +116,14 @@ class UnaryCall final : public Tag {
       Answer(absl::ResourceExhaustedError("too many calls in flight (--in-flight-max)"));
       return;
     }
-    // Not the arena's size: the bytes of long texts are outside it.
-    if (request_->ByteSizeLong() > lane_.message_bytes_max) {
+    request_bytes_ = request_.ByteSizeLong();
+    if (request_bytes_ > lane_.message_bytes_max) {
       counters.input_rejected[static_cast<std::size_t>(InputReject::kMessage)].Add(1);
       Answer(absl::ResourceExhaustedError("the message is larger than --message-bytes-max"));
       return;
     }
     const CallContext context{*lane_.worker, DeadlineNs(*context_)};
-    spec_.handle(context, *request_, response_, scratch_,
+    spec_.handle(context, request_, &response_, scratch_,
                  [this](const absl::Status& status) { Answer(status); });
   }
 
@@ -138,7 +133,7 @@ class UnaryCall final : public Tag {
           static_cast<int>(status.code()), lane_.engine->clock().Now().mono_ns - started_ns_);
     }
     if (status.ok()) {
-      responder_->Finish(*response_, grpc::Status::OK, this);
+      responder_->Finish(response_, grpc::Status::OK, this);
     } else {
       responder_->FinishWithError(ToGrpc(status), this);
     }
@@ -146,10 +141,9 @@ class UnaryCall final : public Tag {
 
   const Spec& spec_;
   Lane& lane_;
-  std::array<char, kFirstBlockBytes> block_;
-  google::protobuf::Arena arena_;
-  Request* request_ = nullptr;
-  Response* response_ = nullptr;
+  Request request_;
+  std::size_t request_bytes_ = 0;  // of the call before
+  Response response_;
   std::optional<grpc::ServerContext> context_;
   std::optional<grpc::ServerAsyncResponseWriter<Response>> responder_;
   Scratch scratch_;
