@@ -144,6 +144,15 @@ class Server {
     AddPages(loaded);
   }
 
+  // What runs on threads of its own stops before anything it uses is destroyed.
+  ~Server() {
+    watcher_.reset();
+    http_.Stop();
+    admin_.Stop();
+    prometheus_.Stop();
+    Stop();
+  }
+
   // Opens all listeners, then loads the rules: until then callers are told to come back.
   absl::Status Start() {
     absl::Status status = grpc_.Start();
@@ -322,6 +331,7 @@ int Serve(const LoadedSettings& loaded) {
   spdlog::info("draining after signal {}", signal);
   server.BeginDrain();
   // A second signal to end cuts the wait short.
+  sigdelset(&signals, SIGHUP);
   WaitForSignal(signals, loaded.settings.drain_delay_ns);
   server.Stop();
   spdlog::info("stopped");

@@ -181,6 +181,8 @@ void MemoryStore::AnswerUnheld(CellTable::Shard& shard, Ask& ask, const Instant&
   Cell* cell = shard.Insert(ask.key, limit, now);
   if (cell != nullptr) {
     state.CopyTo(*cell, limit);
+  } else if (ask.op == Op::kReport) {
+    ask.grant.source = Source::kPolicy;  // the hits are lost, but a report is always allowed
   } else if (ask.grant.decision.allowed) {
     ask.grant = Refused(ask.grant);
   }

@@ -367,6 +367,15 @@ TEST_F(MemoryStoreTest, AFullTableDeniesAndMarksTheAnswer) {
   EXPECT_TRUE(ask_->Take(limit, 0));  // a held key is answered as ever
 }
 
+TEST_F(MemoryStoreTest, AReportThatFindsNoRoomIsAllowedAndMarked) {
+  Use({.keys_max = 1, .ring_bytes_max = 0, .overflow = Overflow::kDeny});
+  const Limit limit = Fixed(5);
+  ask_->Take(limit, 0);
+  const Grant grant = ask_->One(limit, 64, Op::kReport, 2);
+  EXPECT_TRUE(grant.decision.allowed);
+  EXPECT_EQ(grant.source, Source::kPolicy);
+}
+
 TEST_F(MemoryStoreTest, ACostThatCanNeverPassIsDeniedByTheLimitAlsoWhenFull) {
   Use({.keys_max = 1, .ring_bytes_max = 0, .overflow = Overflow::kAllow});
   const Limit limit = Fixed(5);
