@@ -15,6 +15,7 @@
 #include "limiter/config/rule_file_limit.h"
 #include "limiter/config/rule_file_metadata.h"
 #include "limiter/config/rule_node.h"
+#include "limiter/core/rule_table.h"
 
 namespace weir {
 namespace {

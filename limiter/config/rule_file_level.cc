@@ -149,11 +149,6 @@ class LevelChecker {
 
 }  // namespace
 
-std::string CompositeKey(const DescriptorSpec& descriptor) {
-  if (descriptor.value.empty()) return descriptor.key;
-  return descriptor.key + "_" + descriptor.value;
-}
-
 void CheckDomain(const DomainSpec& domain, int64_t* checks_left, ProblemList* problems) {
   LevelChecker checker(checks_left, problems);
   checker.Check(domain.descriptors, domain.domain);

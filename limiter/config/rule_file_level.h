@@ -5,7 +5,6 @@
 // readers.
 
 #include <cstdint>
-#include <string>
 
 #include "limiter/config/rule_file_context.h"
 #include "limiter/core/rule_spec.h"
@@ -17,8 +16,5 @@ namespace weir {
 // `checks_left` bounds the comparisons of wildcards over all domains; beyond it that one check is
 // left out, because it grows with the square of the wildcards of a level.
 void CheckDomain(const DomainSpec& domain, int64_t* checks_left, ProblemList* problems);
-
-// `key`, or `key_value` with a value: how the reference joins them, unescaped.
-std::string CompositeKey(const DescriptorSpec& descriptor);
 
 }  // namespace weir

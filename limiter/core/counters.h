@@ -139,7 +139,6 @@ struct WorkerCounters {
   Counter global_shadow;  // verdicts that --shadow-mode turned into OK
   Counter clock_faults;
   Counter requests_shed;   // refused because too many were in flight
-  Counter service_errors;  // ShouldRateLimit calls answered with an error
 };
 
 }  // namespace weir

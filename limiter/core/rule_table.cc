@@ -71,7 +71,7 @@ class RuleTableBuilder {
                    const std::vector<DescriptorSpec>& specs,
                    std::vector<const DescriptorSpec*>& path) {
     for (const DescriptorSpec& spec : specs) {
-      std::string composite = Composite(spec);
+      std::string composite = CompositeKey(spec);
       const uint32_t child = AddNode(composite);
       path.push_back(&spec);
       if (spec.rate_limit.has_value()) {
@@ -124,7 +124,7 @@ class RuleTableBuilder {
     for (const DescriptorSpec* spec : path) {
       Rule::Level level;
       level.key = spec->key;
-      level.composite = Composite(*spec);
+      level.composite = CompositeKey(*spec);
       level.pattern = spec->value;
       level.shared = spec->share_threshold;
       level.value_to_metric = spec->value_to_metric;
@@ -146,10 +146,6 @@ class RuleTableBuilder {
       stat.key2 = StatLabelText(rule.levels[1].composite);
     }
     rule.stat_slot = series_.StatSlot(stat);
-  }
-
-  static std::string Composite(const DescriptorSpec& spec) {
-    return spec.value.empty() ? spec.key : spec.key + '_' + spec.value;
   }
 
   RuleTable& table_;
@@ -217,6 +213,10 @@ std::string_view RuleTable::NameOf(const Domain& domain) { return domain.name; }
 uint32_t RuleTable::DomainSlot(const Domain& domain) { return domain.slot; }
 uint32_t RuleTable::OverrideRuleSlot(const Domain& domain) { return domain.override_rule_slot; }
 uint32_t RuleTable::OverrideStatSlot(const Domain& domain) { return domain.override_stat_slot; }
+
+std::string CompositeKey(const DescriptorSpec& descriptor) {
+  return descriptor.value.empty() ? descriptor.key : descriptor.key + '_' + descriptor.value;
+}
 
 bool WildcardMatches(std::string_view pattern, std::string_view text) {
   const std::size_t first_star = pattern.find('*');

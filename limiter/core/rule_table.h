@@ -127,6 +127,10 @@ class RuleTable {
   bool any_replaces_ = false;
 };
 
+// What a node is found by: `key`, or `key_value` where it names a value, joined unescaped as the
+// reference does.
+std::string CompositeKey(const DescriptorSpec& descriptor);
+
 // True if `text` matches `pattern`, in which each '*' stands for any characters, none included.
 bool WildcardMatches(std::string_view pattern, std::string_view text);
 

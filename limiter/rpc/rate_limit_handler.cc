@@ -102,7 +102,6 @@ void RateLimitHandler::ShouldRateLimit(const CallContext& context, const Request
                                        Response* response, Call& call, Done done) const {
   const absl::Status status = Begin(context, request, call);
   if (!status.ok()) {
-    context.worker.counters().service_errors.Add(1);
     done(status);
     return;
   }
