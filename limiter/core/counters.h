@@ -138,7 +138,7 @@ struct WorkerCounters {
   std::array<Counter, kInputRejects> input_rejected;
   Counter global_shadow;  // verdicts that --shadow-mode turned into OK
   Counter clock_faults;
-  Counter requests_shed;   // refused because too many were in flight
+  Counter requests_shed;  // refused because too many were in flight
 };
 
 }  // namespace weir
