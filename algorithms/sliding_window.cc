@@ -29,8 +29,6 @@ struct View {
   uint64_t sum = 0;          // hits charged in the window
   int64_t newest_used = -1;  // newest counted stamp with hits in it; -1: none
   bool clock_fault = false;
-
-  int64_t EffectiveStamp(int64_t stamp) const { return stamp > current + 1 ? current : stamp; }
 };
 
 View Look(const Limit& limit, ConstRing ring, int64_t now_ns) {
@@ -42,13 +40,18 @@ View Look(const Limit& limit, ConstRing ring, int64_t now_ns) {
   view.oldest = std::max({view.current - static_cast<int64_t>(limit.precision),
                           view.newest - static_cast<int64_t>(slots) + 1, int64_t{0}});
   std::size_t slot = view.oldest <= view.newest ? SlotOf(view.oldest, slots) : 1;
+  // No branch on what a slot holds: which of them do differs from key to key.
   for (int64_t stamp = view.oldest; stamp <= view.newest; ++stamp) {
-    if (ring[slot] != 0) {
-      view.sum += ring[slot];
-      view.newest_used = std::max(view.newest_used, view.EffectiveStamp(stamp));
-      view.clock_fault |= stamp > view.current + 1;
-    }
+    const uint64_t count = ring[slot];
+    view.sum += count;
+    view.newest_used = count != 0 ? stamp : view.newest_used;
     slot = slot == slots ? 1 : slot + 1;
+  }
+  const int64_t ahead = view.current + 1;
+  if (view.newest_used > ahead) {
+    view.clock_fault = true;
+    view.newest_used =
+        ahead >= view.oldest && ring[SlotOf(ahead, slots)] != 0 ? ahead : view.current;
   }
   return view;
 }

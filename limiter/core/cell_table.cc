@@ -1,7 +1,6 @@
 #include "limiter/core/cell_table.h"
 
 #include <algorithm>
-#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
@@ -28,11 +27,8 @@ std::size_t ShardCapacity(std::size_t keys_max) {
   return std::clamp<std::size_t>(with_slack / CellTable::kShards, 1, kShardKeysMax);
 }
 
-std::size_t HeadsPerShard(std::size_t capacity) { return std::bit_ceil(capacity); }
-
 std::size_t ShardBytes(std::size_t capacity) {
-  const std::size_t links = capacity + HeadsPerShard(capacity);
-  return capacity * sizeof(Cell) + (links * sizeof(uint32_t) + 63) / 64 * 64;
+  return capacity * sizeof(Cell) + (2 * capacity * sizeof(uint32_t) + 63) / 64 * 64;
 }
 
 constexpr uint64_t kMinusOne = ~uint64_t{0};
@@ -85,7 +81,6 @@ CellTable::CellTable(std::size_t keys_max, std::size_t ring_bytes_max)
     shard.cells_ = reinterpret_cast<Cell*>(base);
     shard.links_ = reinterpret_cast<uint32_t*>(base + capacity * sizeof(Cell));
     shard.heads_ = shard.links_ + capacity;
-    shard.heads_mask_ = HeadsPerShard(capacity) - 1;
     shard.ring_bytes_left_ = &ring_bytes_left_;
     base += ShardBytes(capacity);
   }
@@ -120,6 +115,7 @@ Cell* CellTable::Shard::Insert(const Key& key, const Limit& limit, const Instant
     free_ = links_[index];
   } else {
     ++used_;
+    if (used_ > chains_) SplitChain();
   }
   Cell* cell = new (&cells_[index]) Cell();
   cell->key = key;
@@ -131,6 +127,24 @@ Cell* CellTable::Shard::Insert(const Key& key, const Limit& limit, const Instant
   *head = TagOf(key) | (index + 1);
   stats_.keys[static_cast<std::size_t>(limit.algorithm)].Add(1);
   return cell;
+}
+
+void CellTable::Shard::SplitChain() {
+  const uint64_t added = chains_++;
+  if (added > chains_mask_) chains_mask_ = chains_mask_ * 2 + 1;
+  uint32_t* to = &heads_[added];
+  for (uint32_t* from = &heads_[added & (chains_mask_ >> 1)]; *from != 0;) {
+    const uint32_t link = *from;
+    const uint32_t index = (link & kIndexMask) - 1;
+    if ((cells_[index].key.hi & chains_mask_) != added) {
+      from = &links_[index];
+      continue;
+    }
+    *from = links_[index];
+    *to = link;
+    links_[index] = 0;
+    to = &links_[index];
+  }
 }
 
 bool CellTable::Shard::Unlink(const Key& key) {

@@ -1,12 +1,13 @@
 #pragma once
 
 // The bounded table of key states: 64 shards, each a fixed array of 64-byte cells behind its own
-// lock. Memory is reserved at start and touched when used, so nothing is ever rehashed under a
-// lock.
+// lock. Memory is reserved at start and touched when used.
 //
 // Within a shard, cells lie densely in the order of their first use and are found through chains
 // of 4-byte links that carry 8 bits of the key: a lookup touches one link and, but for one false
-// match in 256, one cell.
+// match in 256, one cell. There are about as many chains as cells in use: each new cell splits one
+// chain in two (linear hashing: Litwin, "Linear hashing: a new tool for file and table addressing",
+// VLDB 1980), so that few keys lie on few pages and yet nothing is rehashed at once.
 //
 // A cell that is *idle* (nothing charged any more) carries no information: a full shard evicts idle
 // cells, found by a hand that sweeps the array; live state is never evicted.
@@ -96,7 +97,8 @@ class CellTable {
     Counter refused;  // no room: every cell the hand looked at was live
   };
 
-  class ABSL_LOCKABLE Shard {
+  // Aligned, so that threads on neighbouring shards do not share a cache line.
+  class alignas(64) ABSL_LOCKABLE Shard {
    public:
     void Lock() ABSL_EXCLUSIVE_LOCK_FUNCTION() { mutex_.Lock(); }
     void Unlock() ABSL_UNLOCK_FUNCTION() { mutex_.Unlock(); }
@@ -112,7 +114,11 @@ class CellTable {
 
    private:
     friend class CellTable;
-    uint32_t* HeadOf(const Key& key) { return &heads_[key.hi & heads_mask_]; }
+    uint32_t* HeadOf(const Key& key) {
+      const uint64_t chain = key.hi & chains_mask_;
+      return &heads_[chain < chains_ ? chain : chain & (chains_mask_ >> 1)];
+    }
+    void SplitChain() ABSL_EXCLUSIVE_LOCKS_REQUIRED(this);
     bool Unlink(const Key& key) ABSL_EXCLUSIVE_LOCKS_REQUIRED(this);
     // Forgets an idle key, one with a ring of `ring_words` unless that is 0. Returns whether the
     // hand met one.
@@ -122,8 +128,9 @@ class CellTable {
     Mutex mutex_;
     Cell* cells_ = nullptr;      // capacity_ of them
     uint32_t* links_ = nullptr;  // per cell: the next of its chain
-    uint32_t* heads_ = nullptr;  // heads_mask_ + 1 of them
-    uint64_t heads_mask_ = 0;
+    uint32_t* heads_ = nullptr;  // of chains_ chains; room for capacity_
+    uint64_t chains_mask_ = 0;   // the power of two that is not below chains_, less 1
+    uint32_t chains_ = 1;
     uint32_t capacity_ = 0;
     uint32_t used_ = 0;  // cells ever taken from the array
     uint32_t free_ = 0;  // link to the first freed cell
