@@ -5,8 +5,10 @@
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <memory>
 #include <new>
+#include <utility>
 
 #include "algorithms/sliding_window.h"
 
@@ -48,27 +50,93 @@ std::byte* LazyMemory::data() const {
   return static_cast<std::byte*>(block_) + (alignof(Cell) - address % alignof(Cell));
 }
 
+// Aligned to its size, so that a ring knows its slab. The rings follow it.
+struct alignas(64) RingPool::Slab {
+  static constexpr std::size_t kBytes = 16384;
+
+  Slab* previous = nullptr;
+  Slab* next = nullptr;
+  std::size_t words = 0;     // of each ring
+  std::size_t taken = 0;     // rings in use
+  uint64_t* free = nullptr;  // list through the first words of free rings
+
+  static Slab* New(std::size_t words) {
+    void* memory = std::aligned_alloc(kBytes, kBytes);
+    if (memory == nullptr) return nullptr;
+    Slab* slab = new (memory) Slab;
+    slab->words = words;
+    auto* ring = reinterpret_cast<uint64_t*>(slab + 1);
+    for (std::size_t i = 0; i < (kBytes - sizeof(Slab)) / (words * sizeof(uint64_t)); ++i) {
+      slab->Free(ring);
+      ring += words;
+    }
+    return slab;
+  }
+  static Slab* Of(uint64_t* ring) {
+    return reinterpret_cast<Slab*>(reinterpret_cast<std::uintptr_t>(ring) & ~(kBytes - 1));
+  }
+  void Free(uint64_t* ring) {
+    std::memcpy(ring, &free, sizeof(free));
+    free = ring;
+  }
+};
+
+RingPool::~RingPool() {
+  partly_free_.push_back(full_);
+  for (Slab* slab : partly_free_) {
+    while (slab != nullptr) std::free(std::exchange(slab, slab->next));
+  }
+}
+
+void RingPool::Unlink(Slab*& first, Slab* slab) {
+  if (slab->next != nullptr) slab->next->previous = slab->previous;
+  (slab->previous != nullptr ? slab->previous->next : first) = slab->next;
+}
+
+void RingPool::Push(Slab*& first, Slab* slab) {
+  slab->previous = nullptr;
+  slab->next = first;
+  if (first != nullptr) first->previous = slab;
+  first = slab;
+}
+
 uint64_t* RingPool::Take(std::size_t words, std::atomic<int64_t>& bytes_left) {
-  if (free_.size() <= words) free_.resize(words + 1);
-  std::vector<uint64_t*>& free = free_[words];
-  if (free.empty()) {
-    const std::size_t ring_bytes = words * sizeof(uint64_t);
-    const std::size_t rings = std::max<std::size_t>(1, kSlabBytes / ring_bytes);
-    const auto slab_bytes = static_cast<int64_t>(rings * ring_bytes);
-    if (bytes_left.fetch_sub(slab_bytes, std::memory_order_relaxed) < slab_bytes) {
-      bytes_left.fetch_add(slab_bytes, std::memory_order_relaxed);
+  if (partly_free_.size() <= words) partly_free_.resize(words + 1);
+  Slab*& first = partly_free_[words];
+  if (first == nullptr) {
+    constexpr auto kBytes = static_cast<int64_t>(Slab::kBytes);
+    const bool covered = bytes_left.fetch_sub(kBytes, std::memory_order_relaxed) >= kBytes;
+    Slab* slab = covered ? Slab::New(words) : nullptr;
+    if (slab == nullptr) {
+      bytes_left.fetch_add(kBytes, std::memory_order_relaxed);
       return nullptr;
     }
-    slabs_.push_back(std::make_unique<uint64_t[]>(rings * words));
-    for (std::size_t i = 0; i < rings; ++i) free.push_back(slabs_.back().get() + i * words);
+    Push(first, slab);
   }
-  uint64_t* ring = free.back();
-  free.pop_back();
+  Slab* slab = first;
+  uint64_t* ring = slab->free;
+  std::memcpy(&slab->free, ring, sizeof(slab->free));
+  ++slab->taken;
+  if (slab->free == nullptr) {
+    Unlink(first, slab);
+    Push(full_, slab);
+  }
   std::fill_n(ring, words, 0);
   return ring;
 }
 
-void RingPool::Give(uint64_t* ring, std::size_t words) { free_[words].push_back(ring); }
+void RingPool::Give(uint64_t* ring, std::atomic<int64_t>& bytes_left) {
+  Slab* slab = Slab::Of(ring);
+  if (slab->free == nullptr) {
+    Unlink(full_, slab);
+    Push(partly_free_[slab->words], slab);
+  }
+  slab->Free(ring);
+  if (--slab->taken > 0) return;
+  Unlink(partly_free_[slab->words], slab);
+  std::free(slab);
+  bytes_left.fetch_add(static_cast<int64_t>(Slab::kBytes), std::memory_order_relaxed);
+}
 
 CellTable::CellTable(std::size_t keys_max, std::size_t ring_bytes_max)
     : ring_bytes_left_(static_cast<int64_t>(ring_bytes_max)),
@@ -97,7 +165,7 @@ Cell* CellTable::Shard::Find(const Key& key) {
 }
 
 Cell* CellTable::Shard::Insert(const Key& key, const Limit& limit, const Instant& now) {
-  if (free_ == 0 && used_ == capacity_ && !EvictIdle(now, 0)) {
+  if (free_ == 0 && used_ == capacity_ && EvictIdle(now, kAnyKey, 1) == 0) {
     stats_.refused.Add(1);
     return nullptr;
   }
@@ -157,7 +225,7 @@ bool CellTable::Shard::Unlink(const Key& key) {
     }
     Cell& cell = cells_[index];
     if (cell.algorithm == Algorithm::kSlidingWindow) {
-      rings_.Give(cell.ring, sliding_window::RingWords(cell.precision));
+      rings_.Give(cell.ring, *ring_bytes_left_);
     }
     stats_.keys[static_cast<std::size_t>(cell.algorithm)].Add(kMinusOne);
     *link = links_[index];
@@ -173,28 +241,33 @@ bool CellTable::Shard::Erase(const Key& key) { return Unlink(key); }
 uint64_t* CellTable::Shard::TakeRing(const Limit& limit, const Instant& now) {
   const std::size_t words = sliding_window::RingWords(limit.precision);
   uint64_t* ring = rings_.Take(words, *ring_bytes_left_);
-  // Without bytes for another slab, an idle key's ring of this length does as well.
-  if (ring == nullptr && EvictIdle(now, words)) ring = rings_.Take(words, *ring_bytes_left_);
+  if (ring != nullptr) return ring;
+  // Without bytes for another slab, an idle key's ring of this length does as well. Rings of other
+  // lengths only help when a whole slab of them is free.
+  if (EvictIdle(now, words, 1) > 0 || EvictIdle(now, kAnyRing, kSweepMax) > 0) {
+    ring = rings_.Take(words, *ring_bytes_left_);
+  }
   return ring;
 }
 
-bool CellTable::Shard::EvictIdle(const Instant& now, std::size_t ring_words) {
-  for (uint32_t step = 0; step < std::min(kSweepMax, used_); ++step) {
+std::size_t CellTable::Shard::EvictIdle(const Instant& now, std::size_t ring_words,
+                                        std::size_t evictions_max) {
+  std::size_t evicted = 0;
+  const uint32_t steps = std::min(kSweepMax, used_);
+  for (uint32_t step = 0; step < steps && evicted < evictions_max; ++step) {
     Cell& cell = cells_[hand_];
     hand_ = hand_ + 1 >= used_ ? 0 : hand_ + 1;
     if (!cell.IdleAt(now)) continue;
-    if (ring_words != 0 && (cell.algorithm != Algorithm::kSlidingWindow ||
-                            sliding_window::RingWords(cell.precision) != ring_words)) {
-      continue;
-    }
+    if (ring_words != kAnyKey && cell.algorithm != Algorithm::kSlidingWindow) continue;
+    if (ring_words > kAnyRing && sliding_window::RingWords(cell.precision) != ring_words) continue;
     const Key key = cell.key;
     // The remains of an erased key: the key itself may live on in another cell.
     if (Find(key) != &cell) continue;
     Unlink(key);
     stats_.evictions_idle.Add(1);
-    return true;
+    ++evicted;
   }
-  return false;
+  return evicted;
 }
 
 uint64_t CellTable::keys(Algorithm algorithm) const {

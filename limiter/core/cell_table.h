@@ -73,17 +73,27 @@ class LazyMemory {
   void* block_;
 };
 
-// Rings of sliding windows, by length; carved from slabs and reused, never returned.
+// Rings of sliding windows, carved from slabs of one length each. A slab whose rings are all free
+// is returned, so that its memory may serve rings of another length.
 class RingPool {
  public:
-  // nullptr: `bytes_left` does not cover another slab. Rings come zeroed.
+  RingPool() = default;
+  ~RingPool();
+  RingPool(const RingPool&) = delete;
+  RingPool& operator=(const RingPool&) = delete;
+
+  // A zeroed ring; nullptr: `bytes_left` does not cover another slab. REQUIRES: words <=
+  // sliding_window::kRingWordsMax.
   uint64_t* Take(std::size_t words, std::atomic<int64_t>& bytes_left);
-  void Give(uint64_t* ring, std::size_t words);
+  void Give(uint64_t* ring, std::atomic<int64_t>& bytes_left);
 
  private:
-  static constexpr std::size_t kSlabBytes = 16384;
-  std::vector<std::vector<uint64_t*>> free_;  // by words
-  std::vector<std::unique_ptr<uint64_t[]>> slabs_;
+  struct Slab;
+  static void Unlink(Slab*& first, Slab* slab);
+  static void Push(Slab*& first, Slab* slab);
+
+  std::vector<Slab*> partly_free_;  // by words: lists of slabs with a free ring
+  Slab* full_ = nullptr;            // list of those without
 };
 
 class CellTable {
@@ -120,9 +130,12 @@ class CellTable {
     }
     void SplitChain() ABSL_EXCLUSIVE_LOCKS_REQUIRED(this);
     bool Unlink(const Key& key) ABSL_EXCLUSIVE_LOCKS_REQUIRED(this);
-    // Forgets an idle key, one with a ring of `ring_words` unless that is 0. Returns whether the
-    // hand met one.
-    bool EvictIdle(const Instant& now, std::size_t ring_words) ABSL_EXCLUSIVE_LOCKS_REQUIRED(this);
+    // Which idle keys to forget: any, those with a ring, or those with a ring of some length.
+    static constexpr std::size_t kAnyKey = 0;
+    static constexpr std::size_t kAnyRing = 1;
+    // Forgets up to evictions_max idle keys that the hand meets. Returns how many.
+    std::size_t EvictIdle(const Instant& now, std::size_t ring_words, std::size_t evictions_max)
+        ABSL_EXCLUSIVE_LOCKS_REQUIRED(this);
     uint64_t* TakeRing(const Limit& limit, const Instant& now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(this);
 
     Mutex mutex_;

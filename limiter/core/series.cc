@@ -70,15 +70,29 @@ uint32_t SeriesRegistry::RuleSlot(const RuleLabels& labels) {
 }
 
 uint32_t SeriesRegistry::StatSlot(const StatLabels& labels) {
-  return DynamicStatSlot(labels, kOverflowSlot);
+  MutexLock lock(mutex_);
+  if (const auto found = stat_slots_.find(labels); found != stat_slots_.end()) return found->second;
+  if (stats_.size() >= SlotTable<StatCounters>::kSlotsMax || !Spend(kSeriesPerStat)) {
+    return kOverflowSlot;
+  }
+  return AddStat(labels);
 }
 
 uint32_t SeriesRegistry::DynamicStatSlot(const StatLabels& labels, uint32_t overflow_slot) {
   MutexLock lock(mutex_);
   if (const auto found = stat_slots_.find(labels); found != stat_slots_.end()) return found->second;
+  if (dynamic_series_ + kSeriesPerStat > series_max_ / 2) {
+    ++dropped_;
+    return overflow_slot;
+  }
   if (stats_.size() >= SlotTable<StatCounters>::kSlotsMax || !Spend(kSeriesPerStat)) {
     return overflow_slot;
   }
+  dynamic_series_ += kSeriesPerStat;
+  return AddStat(labels);
+}
+
+uint32_t SeriesRegistry::AddStat(const StatLabels& labels) {
   const auto slot = static_cast<uint32_t>(stats_.size());
   stats_.push_back(labels);
   stat_slots_.emplace(labels, slot);

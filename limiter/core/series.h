@@ -54,7 +54,8 @@ class SeriesRegistry {
   // The slot for the labels, a new one while the budget lasts, else the overflow slot.
   uint32_t RuleSlot(const RuleLabels& labels);
   uint32_t StatSlot(const StatLabels& labels);
-  // As StatSlot, but over budget the values fold into `overflow_slot`, the rule's own.
+  // As StatSlot for a runtime value: all of those spend at most half of the budget, and over it
+  // they fold into `overflow_slot`, the rule's own.
   uint32_t DynamicStatSlot(const StatLabels& labels, uint32_t overflow_slot);
   uint32_t DomainSlot(std::string_view domain);
 
@@ -68,9 +69,12 @@ class SeriesRegistry {
  private:
   bool Spend(std::size_t series) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
+  uint32_t AddStat(const StatLabels& labels) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
   const std::size_t series_max_;
   mutable Mutex mutex_;
   std::size_t series_ ABSL_GUARDED_BY(mutex_) = 0;
+  std::size_t dynamic_series_ ABSL_GUARDED_BY(mutex_) = 0;
   uint64_t dropped_ ABSL_GUARDED_BY(mutex_) = 0;
   std::map<RuleLabels, uint32_t> rule_slots_ ABSL_GUARDED_BY(mutex_);
   std::map<StatLabels, uint32_t> stat_slots_ ABSL_GUARDED_BY(mutex_);

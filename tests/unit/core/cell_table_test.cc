@@ -298,6 +298,23 @@ TEST(CellTable, IdleRingsMakeWayWhenTheirBytesAreUsedUp) {
   EXPECT_EQ(Insert(table, KeyAt(0, 1, 8999), kSliding, kSecondNs, Later(kSecondNs)), nullptr);
 }
 
+// As after a change of a rule's precision while the bytes are used up.
+TEST(CellTable, IdleRingsOfAnotherLengthMakeWayASlabAtATime) {
+  CellTable table(64 * 4096, 40'000);
+  uint64_t held = 0;
+  while (Insert(table, KeyAt(held, 0, held), kSliding, kSecondNs) != nullptr) ++held;
+  const Limit finer = LimitOf(Algorithm::kSlidingWindow, kPrecisionMax);
+  for (uint64_t n = 0; n < 20; ++n) {
+    ASSERT_EQ(Insert(table, KeyAt(n, 1, 9000 + n), finer, kSecondNs), nullptr) << "live ones stay";
+  }
+  std::size_t inserted = 0;
+  for (uint64_t n = 0; n < 20; ++n) {
+    inserted += Insert(table, KeyAt(n, 1, 9000 + n), finer, kSecondNs, Later(kSecondNs)) != nullptr;
+  }
+  EXPECT_GE(inserted, 15U);
+  EXPECT_LE(table.bytes(), 40'000 + (held + inserted) * 72);
+}
+
 // A key that was erased and came back stands in another cell: the old one must not evict it.
 TEST(CellTable, TheRemainsOfAnErasedKeyDoNotEvictIt) {
   constexpr int64_t kLongNs = 20 * kSecondNs;

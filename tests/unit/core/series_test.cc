@@ -73,6 +73,19 @@ TEST(SeriesRegistry, TheFirstSlotsTakeWhatTheBudgetRefuses) {
   EXPECT_EQ(series.dropped(), 3U);
 }
 
+// Values from the wire must not keep rules of a later reload without series.
+TEST(SeriesRegistry, RuntimeValuesSpendAtMostHalfOfTheBudget) {
+  constexpr std::size_t kMax = 20 * SeriesRegistry::kSeriesPerStat;
+  SeriesRegistry series(kMax);
+  const uint32_t own = series.StatSlot({"d", "rule", ""});
+  for (int i = 0; i < 100; ++i) {
+    const uint32_t slot = series.DynamicStatSlot({"d", "rule", std::to_string(i)}, own);
+    EXPECT_EQ(slot == own, i >= 10) << i;
+  }
+  EXPECT_EQ(series.dropped(), 90U);
+  EXPECT_NE(series.StatSlot({"d", "later", ""}), 0U);
+}
+
 TEST(SeriesRegistry, TheBudgetIsTheSumOverAllKinds) {
   SeriesRegistry series(SeriesRegistry::kSeriesPerRule + SeriesRegistry::kSeriesPerStat + 1);
   EXPECT_NE(series.RuleSlot({"d", "a"}), 0U);
