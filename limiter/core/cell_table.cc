@@ -164,13 +164,14 @@ Cell* CellTable::Shard::Find(const Key& key) {
   return nullptr;
 }
 
-Cell* CellTable::Shard::Insert(const Key& key, const Limit& limit, const Instant& now) {
+Cell* CellTable::Shard::Insert(const Key& key, const Limit& limit, const Instant& now,
+                               Holds holds) {
   if (free_ == 0 && used_ == capacity_ && EvictIdle(now, kAnyKey, 1) == 0) {
     stats_.refused.Add(1);
     return nullptr;
   }
   uint64_t* ring = nullptr;
-  if (limit.algorithm == Algorithm::kSlidingWindow) {
+  if (holds == Holds::kCharges && limit.algorithm == Algorithm::kSlidingWindow) {
     ring = TakeRing(limit, now);
     if (ring == nullptr) {
       stats_.refused.Add(1);
@@ -188,7 +189,9 @@ Cell* CellTable::Shard::Insert(const Key& key, const Limit& limit, const Instant
   Cell* cell = new (&cells_[index]) Cell();
   cell->key = key;
   cell->algorithm = limit.algorithm;
+  cell->holds = holds;
   cell->precision = static_cast<uint8_t>(limit.precision);
+  if (holds == Holds::kShared) cell->shared = {};
   if (ring != nullptr) cell->ring = ring;
   uint32_t* head = HeadOf(key);
   links_[index] = *head;
@@ -224,7 +227,7 @@ bool CellTable::Shard::Unlink(const Key& key) {
       continue;
     }
     Cell& cell = cells_[index];
-    if (cell.algorithm == Algorithm::kSlidingWindow) {
+    if (cell.has_ring()) {
       rings_.Give(cell.ring, *ring_bytes_left_);
     }
     stats_.keys[static_cast<std::size_t>(cell.algorithm)].Add(kMinusOne);
@@ -258,7 +261,7 @@ std::size_t CellTable::Shard::EvictIdle(const Instant& now, std::size_t ring_wor
     Cell& cell = cells_[hand_];
     hand_ = hand_ + 1 >= used_ ? 0 : hand_ + 1;
     if (!cell.IdleAt(now)) continue;
-    if (ring_words != kAnyKey && cell.algorithm != Algorithm::kSlidingWindow) continue;
+    if (ring_words != kAnyKey && !cell.has_ring()) continue;
     if (ring_words > kAnyRing && sliding_window::RingWords(cell.precision) != ring_words) continue;
     const Key key = cell.key;
     // The remains of an erased key: the key itself may live on in another cell.

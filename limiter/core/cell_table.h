@@ -33,27 +33,52 @@
 
 namespace weir {
 
+// What a cell says about its key.
+enum class Holds : uint8_t {
+  kCharges,  // the state of its algorithm
+  kShared,   // what was last heard from the store that holds that state
+};
+
 struct alignas(64) Cell {
   Key key;
   // When nothing is charged any more, on the clock of the algorithm: wall time for fixed windows,
   // monotonic time for the others.
   int64_t idle_at_ns = 0;
+  struct Fixed {
+    fixed_window::State state;
+    // Before this time the clock has stepped back so far that the state is void.
+    int64_t void_before_ns = 0;
+  };
+  // What is known of a key whose charges a shared store holds, on the monotonic clock.
+  struct Shared {
+    int64_t denied_until_ns = 0;  // a cost of least_denied or more does not pass before
+    int64_t retry_at_ns = 0;      // when least_denied would pass; kNeverNs: never
+    int64_t reset_at_ns = 0;
+    uint32_t limit_hits = 0;  // the L it was denied under
+    uint16_t least_denied = 0;
+    uint16_t remaining = 0;  // below least_denied
+  };
   union {
     token_bucket::State token_bucket;
-    fixed_window::State fixed_window;
+    Fixed fixed;
     uint64_t* ring;  // sliding window: RingWords(precision) words owned by the shard
+    Shared shared;
   };
   Algorithm algorithm = Algorithm::kFixedWindow;
-  uint8_t precision = 0;  // sliding window: says how long the ring is
+  Holds holds = Holds::kCharges;
+  uint8_t precision = 0;  // sliding window with charges: says how long the ring is
   bool kept = false;      // not to be evicted while the request that looked at it is decided
-  // Fixed window: before this time the clock has stepped back so far that the state is void.
-  int64_t void_before_ns = 0;
 
-  Cell() : fixed_window{} {}
+  Cell() : fixed{} {}
+  bool has_ring() const {
+    return holds == Holds::kCharges && algorithm == Algorithm::kSlidingWindow;
+  }
   bool IdleAt(const Instant& now) const {
     if (kept) return false;
-    if (algorithm != Algorithm::kFixedWindow) return idle_at_ns <= now.mono_ns;
-    return idle_at_ns <= now.wall_ns || now.wall_ns < void_before_ns;
+    if (holds == Holds::kShared || algorithm != Algorithm::kFixedWindow) {
+      return idle_at_ns <= now.mono_ns;
+    }
+    return idle_at_ns <= now.wall_ns || now.wall_ns < fixed.void_before_ns;
   }
 };
 static_assert(sizeof(Cell) == 64);
@@ -117,8 +142,8 @@ class CellTable {
     Cell* Find(const Key& key) ABSL_EXCLUSIVE_LOCKS_REQUIRED(this);
     // A cell with zeroed state for a key not held, evicting an idle one if the shard is full.
     // nullptr: full of live state, or no memory left for a ring. REQUIRES: Find(key) == nullptr.
-    Cell* Insert(const Key& key, const Limit& limit, const Instant& now)
-        ABSL_EXCLUSIVE_LOCKS_REQUIRED(this);
+    Cell* Insert(const Key& key, const Limit& limit, const Instant& now,
+                 Holds holds = Holds::kCharges) ABSL_EXCLUSIVE_LOCKS_REQUIRED(this);
     // Forgets a key. Returns whether it was held.
     bool Erase(const Key& key) ABSL_EXCLUSIVE_LOCKS_REQUIRED(this);
 

@@ -36,6 +36,12 @@ bool PassesAsQuota(const Outcome& outcome, bool global_quota_mode) {
          (global_quota_mode || outcome.rule->quota_mode);
 }
 
+// Until when a check waits for its store, on the monotonic clock.
+int64_t DeadlineNs(const Instant& now, int64_t store_wait_ns, int64_t deadline_wall_ns) {
+  const int64_t left_ns = std::max<int64_t>(deadline_wall_ns - now.wall_ns, 0);
+  return now.mono_ns + std::min(store_wait_ns, left_ns / 2);
+}
+
 }  // namespace
 
 void Check::OnAnswered() {
@@ -157,13 +163,19 @@ void Engine::Run(Worker& worker, Check& check) {
   const RuleTable& table = Refresh(worker);
   check.engine_ = this;
   check.worker_ = &worker;
+  check.failed = false;
   check.global_shadow = false;
   Match(worker, table, check);
   check.asks_.clear();
   check.asked_.clear();
   check.quota_passes_ = false;
   check.now = clock_.Now();
-  AcquireOptions acquire{check.now, check.charge_denied, {}};
+  AcquireOptions acquire;
+  acquire.now = check.now;
+  acquire.charge_denied = check.charge_denied;
+  acquire.deadline_mono_ns = DeadlineNs(check.now, options_.store_wait_ns, check.deadline_wall_ns);
+  acquire.secret = table.options().secret;
+  acquire.inbox = &worker.inbox_;
   for (std::size_t i = 0; i < check.outcomes.size(); ++i) {
     const Outcome& outcome = check.outcomes[i];
     if (outcome.kind == Outcome::Kind::kLimited) {
@@ -172,6 +184,8 @@ void Engine::Run(Worker& worker, Check& check) {
       ask.key = outcome.key;
       ask.op = check.descriptors[i].op;
       ask.weight = outcome.weight;
+      ask.on_store_failure = outcome.rule != nullptr ? outcome.rule->on_store_failure
+                                                     : table.options().on_store_failure;
       ask.hits = check.descriptors[i].hits;
       check.asked_.push_back(static_cast<uint32_t>(i));
     }
@@ -200,6 +214,7 @@ void Engine::Finish(Worker& worker, Check& check) {
     outcome.remaining_before = ask.grant.remaining_before;
     outcome.source = ask.grant.source;
     verdict.Add(outcome.weight, outcome.decision.allowed);
+    check.failed |= ask.grant.failed && !outcome.shadowed();
   }
   if (check.quota_passes_) verdict.Add(Weight::kQuota, true);
   check.allowed = verdict.allowed();

@@ -13,6 +13,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <span>
@@ -25,6 +26,7 @@
 #include "limiter/core/counters.h"
 #include "limiter/core/descriptor.h"
 #include "limiter/core/executor.h"
+#include "limiter/core/inbox.h"
 #include "limiter/core/mutex.h"
 #include "limiter/core/policy.h"
 #include "limiter/core/rule_table.h"
@@ -37,6 +39,9 @@ struct EngineOptions {
   bool shadow_mode = false;  // global: verdicts are counted, never enforced
   bool quota_mode = false;   // global: every rule as if quota_mode
   bool count_stats = false;  // keep the reference's statistics (StatCounters)
+  // How long a request waits for a shared store at most, and never longer than half of what is left
+  // of its own deadline.
+  int64_t store_wait_ns = 10'000'000;
 };
 
 // What became of one descriptor.
@@ -74,16 +79,20 @@ class Check : private Answered {
   std::vector<Descriptor> descriptors;
   ChargeDenied charge_denied = ChargeDenied::kFirst;
   bool counted = true;  // false: a question about the state, not a decision; moves no metric
+  // When the caller stops waiting, on the wall clock.
+  int64_t deadline_wall_ns = std::numeric_limits<int64_t>::max();
 
   // Out, valid in OnChecked: one outcome per descriptor, in the same order.
   Instant now;  // when it was decided
   std::vector<Outcome> outcomes;
   bool domain_known = false;
   bool allowed = true;         // the verdict over all descriptors, before global shadow mode
+  bool failed = false;         // the store did not answer, and a rule's policy is to say so
   bool global_shadow = false;  // the verdict was a denial that global shadow mode turned into OK
 
-  virtual ~Check() = default;
+  ~Check() override = default;
   // Told once, on the worker's thread, possibly before Engine::Run returns. May destroy the check.
+  // A store that answers late tells through the worker's inbox.
   virtual void OnChecked() = 0;
 
  private:
@@ -106,6 +115,9 @@ class Worker {
  public:
   WorkerCounters& counters() { return counters_; }
   const WorkerCounters& counters() const { return counters_; }
+  // Where late answers arrive. The thread of the worker sets its wake before its first check and
+  // delivers.
+  Inbox& inbox() { return inbox_; }
 
  private:
   friend class Engine;
@@ -115,6 +127,7 @@ class Worker {
   // Slots of statistics keyed by runtime values, by their text; bounded, cleared when full.
   absl::flat_hash_map<std::string, uint32_t> stat_slots_;
   WorkerCounters counters_;
+  Inbox inbox_;
 };
 
 // Everything an explanation needs beyond a check.

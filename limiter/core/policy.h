@@ -21,4 +21,11 @@ enum class ChargeDenied : uint8_t {
 // What a full key table answers for a key it cannot hold ("allow", "deny").
 enum class Overflow : uint8_t { kAllow, kDeny };
 
+// How a rule is limited over a shared store ("exact", "leased"; docs/guarantees.md).
+enum class Consistency : uint8_t { kExact, kLeased };
+
+// What a rule answers while the shared store does not: this node's share of the limit, yes, no, or
+// an error that lets the caller decide ("local_share", "allow", "deny", "error").
+enum class OnStoreFailure : uint8_t { kLocalShare, kAllow, kDeny, kError };
+
 }  // namespace weir

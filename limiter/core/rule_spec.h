@@ -10,12 +10,10 @@
 
 #include "algorithms/limit.h"
 #include "limiter/core/metadata.h"
+#include "limiter/core/policy.h"
 #include "limiter/core/unit.h"
 
 namespace weir {
-
-enum class Consistency : uint8_t { kExact, kLeased };
-enum class OnStoreFailure : uint8_t { kLocalShare, kAllow, kDeny, kError };
 
 // Where something stands in the rule files: `file` is the path below the rules folder joined by
 // dots; line and column count from 1, 0 means unknown.

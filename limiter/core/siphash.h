@@ -16,6 +16,7 @@ namespace weir {
 struct Secret {
   uint64_t k0 = 0;
   uint64_t k1 = 0;
+  bool operator==(const Secret&) const = default;
 };
 
 struct Hash128 {

@@ -13,6 +13,7 @@
 #include "limiter/core/descriptor.h"
 #include "limiter/core/key.h"
 #include "limiter/core/policy.h"
+#include "limiter/core/siphash.h"
 
 namespace weir {
 
@@ -53,6 +54,9 @@ struct Grant {
   Decision decision;
   uint64_t remaining_before = 0;  // hits that would have passed before this call charged any
   Source source = Source::kNone;
+  bool overflow = false;  // answered by the overflow policy of a full table
+  // The store did not answer and the policy says to fail the request rather than to decide it.
+  bool failed = false;
 };
 
 // One descriptor's question to the store. `limit` outlives the call.
@@ -61,31 +65,47 @@ struct Ask {
   Key key;
   Op op = Op::kTake;
   Weight weight = Weight::kEnforced;
+  OnStoreFailure on_store_failure = OnStoreFailure::kLocalShare;
   uint64_t hits = 1;
   Grant grant;  // the answer
 };
 
-// Told once that every ask of an Acquire has its grant, possibly before Acquire returns.
+// Told once that every ask of an Acquire has its grant.
 class Answered {
  public:
   virtual void OnAnswered() = 0;
 
  protected:
-  ~Answered() = default;
+  virtual ~Answered() = default;
+
+ private:
+  friend class Inbox;
+  Answered* next_in_inbox_ = nullptr;
 };
+
+class Inbox;
 
 struct AcquireOptions {
   Instant now;
   ChargeDenied charge_denied = ChargeDenied::kFirst;
   // What else of the request already counts for the verdict (quota descriptors that pass).
   Verdict verdict;
+  // Until when the caller waits at most, on the monotonic clock.
+  int64_t deadline_mono_ns = 0;
+  // What the keys were made under: another fleet's keys are not this one's.
+  Secret secret;
+  // Whether a token bucket without state starts empty instead of full.
+  bool start_empty = false;
+  // Where a late answer goes. REQUIRES: not nullptr if the store answers late.
+  Inbox* inbox = nullptr;
 };
 
 class Store {
  public:
   virtual ~Store() = default;
   // Decides all asks of one request, charging as options.charge_denied says, and fills each
-  // ask's grant. `asks` and `answered` live until OnAnswered.
+  // ask's grant. Then calls answered.OnAnswered before it returns, or puts `answered` into
+  // options.inbox later. `asks` and `answered` live until OnAnswered, `options` for the call.
   virtual void Acquire(std::span<Ask> asks, const AcquireOptions& options, Answered& answered) = 0;
 };
 

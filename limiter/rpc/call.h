@@ -48,4 +48,11 @@ struct RpcOptions {
   bool response_dynamic_metadata = false;
 };
 
+// What a checked request ends with: an error where a rule says so while the store does not answer.
+inline absl::Status CheckedStatus(const Check& check) {
+  if (!check.failed) return absl::OkStatus();
+  return absl::UnavailableError(
+      "the shared store does not answer, and the rule's on_store_failure is error");
+}
+
 }  // namespace weir

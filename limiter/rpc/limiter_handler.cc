@@ -21,7 +21,9 @@ uint64_t DefaultHits(const v1::CheckRequest& request) {
 
 void LimiterHandler::Call::OnChecked() {
   if (response_ != nullptr) FillCheckResponse(*this, response_);
-  done_(absl::OkStatus());
+  // Taken along, because the end of a batch destroys its calls.
+  const Done done = std::move(done_);
+  done(CheckedStatus(*this));
 }
 
 void LimiterHandler::BatchCall::Answered() {
@@ -54,6 +56,7 @@ void LimiterHandler::Run(const CallContext& context, const v1::CheckRequest& req
   call.response_ = response;
   call.done_ = std::move(done);
   call.charge_denied = ChargeDenied::kNever;
+  call.deadline_wall_ns = context.deadline_wall_ns;
   call.counted = op != Op::kPeek;
   engine_.Run(context.worker, call);
 }
@@ -124,6 +127,7 @@ void LimiterHandler::Reset(const CallContext& context, const v1::ResetRequest& r
   }
   call.response_ = nullptr;
   call.charge_denied = ChargeDenied::kNever;
+  call.deadline_wall_ns = context.deadline_wall_ns;
   call.counted = false;
   call.done_ = [&call, response, done = std::move(done)](const absl::Status& checked) {
     for (const Outcome& outcome : call.outcomes) {
@@ -158,6 +162,7 @@ void LimiterHandler::Explain(const CallContext& context, const v1::ExplainReques
   call.verdict_.Clear();
   call.response_ = &call.verdict_;
   call.charge_denied = ChargeDenied::kNever;
+  call.deadline_wall_ns = context.deadline_wall_ns;
   call.counted = false;
   call.done_ = [&call, response, done = std::move(done)](const absl::Status& checked) {
     *response->mutable_decision() = call.verdict_.items(0);

@@ -80,7 +80,7 @@ void AddHeader(const std::string& key, int64_t value, RateLimitResponse* respons
 
 void RateLimitHandler::Call::OnChecked() {
   handler_->Fill(*this, response_);
-  done_(absl::OkStatus());
+  done_(CheckedStatus(*this));
 }
 
 absl::Status RateLimitHandler::Begin(const CallContext& context, const Request& request,
@@ -110,6 +110,7 @@ void RateLimitHandler::ShouldRateLimit(const CallContext& context, const Request
   call.response_ = response;
   call.done_ = std::move(done);
   call.charge_denied = options_.charge_denied;
+  call.deadline_wall_ns = context.deadline_wall_ns;
   engine_.Run(context.worker, call);
 }
 

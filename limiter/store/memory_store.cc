@@ -74,7 +74,7 @@ Decision Apply(Step step, const Limit& limit, Cell& cell, const Instant& now, ui
       decision = Do<TokenBucket>(step, limit, cell.token_bucket, now_ns, hits);
       break;
     case Algorithm::kFixedWindow:
-      decision = Do<FixedWindow>(step, limit, cell.fixed_window, now_ns, hits);
+      decision = Do<FixedWindow>(step, limit, cell.fixed.state, now_ns, hits);
       break;
     case Algorithm::kSlidingWindow: {
       sliding_window::Ring ring(cell.ring, sliding_window::RingWords(limit.precision));
@@ -84,7 +84,7 @@ Decision Apply(Step step, const Limit& limit, Cell& cell, const Instant& now, ui
   }
   if (step != Step::kPeek) cell.idle_at_ns = now_ns + decision.reset_after_ns;
   if (limit.algorithm == Algorithm::kFixedWindow) {
-    cell.void_before_ns = (cell.fixed_window.window - 1) * limit.window_ns;
+    cell.fixed.void_before_ns = (cell.fixed.state.window - 1) * limit.window_ns;
   }
   return decision;
 }
@@ -102,13 +102,12 @@ struct UnheldState {
   }
   void CopyTo(Cell& target, const Limit& limit) const {
     target.idle_at_ns = cell.idle_at_ns;
-    target.void_before_ns = cell.void_before_ns;
     if (limit.algorithm == Algorithm::kSlidingWindow) {
       std::copy_n(ring.begin(), sliding_window::RingWords(limit.precision), target.ring);
     } else if (limit.algorithm == Algorithm::kTokenBucket) {
       target.token_bucket = cell.token_bucket;
     } else {
-      target.fixed_window = cell.fixed_window;
+      target.fixed = cell.fixed;
     }
   }
 };
@@ -156,33 +155,40 @@ Grant Decide(Step step, const Limit& limit, Cell& cell, const Instant& now, uint
 MemoryStore::MemoryStore(const MemoryStoreOptions& options)
     : overflow_(options.overflow), cells_(options.keys_max, options.ring_bytes_max) {}
 
-void MemoryStore::Answer(CellTable::Shard& shard, Ask& ask, const Instant& now, bool drain) {
+void MemoryStore::Answer(CellTable::Shard& shard, Ask& ask, const Instant& now, bool drain,
+                         bool start_empty) {
   Cell* cell = shard.Find(ask.key);
   if (cell == nullptr) {
-    AnswerUnheld(shard, ask, now, drain);
+    AnswerUnheld(shard, ask, now, drain, start_empty);
     return;
   }
   ask.grant = Decide(StepOf(ask.op), *ask.limit, *cell, now, ask.hits, drain);
   if (ask.op == Op::kReset) {
     const uint64_t remaining_before = ask.grant.remaining_before;
     shard.Erase(ask.key);
-    AnswerUnheld(shard, ask, now, drain);
+    AnswerUnheld(shard, ask, now, drain, start_empty);
     ask.grant.remaining_before = remaining_before;
   }
 }
 
 // A key the table does not hold is decided on a state of its own, and gets a cell only if that
 // state then says something: denials and questions of new keys cost no memory.
-void MemoryStore::AnswerUnheld(CellTable::Shard& shard, Ask& ask, const Instant& now, bool drain) {
+void MemoryStore::AnswerUnheld(CellTable::Shard& shard, Ask& ask, const Instant& now, bool drain,
+                               bool start_empty) {
   const Limit& limit = *ask.limit;
   UnheldState state(limit);
+  if (start_empty && limit.algorithm == Algorithm::kTokenBucket) {
+    Apply(Step::kReport, limit, state.cell, now, limit.capacity);
+  }
   ask.grant = Decide(StepOf(ask.op), limit, state.cell, now, ask.hits, drain);
   if (state.cell.IdleAt(now) || StepOf(ask.op) == Step::kPeek) return;
   Cell* cell = shard.Insert(ask.key, limit, now);
   if (cell != nullptr) {
     state.CopyTo(*cell, limit);
   } else if (ask.op == Op::kReport) {
-    ask.grant.source = Source::kPolicy;  // the hits are lost, but a report is always allowed
+    // The hits are lost, but a report is always allowed.
+    ask.grant.source = Source::kPolicy;
+    ask.grant.overflow = true;
   } else if (ask.grant.decision.allowed) {
     ask.grant = Refused(ask.grant);
   }
@@ -190,6 +196,7 @@ void MemoryStore::AnswerUnheld(CellTable::Shard& shard, Ask& ask, const Instant&
 
 Grant MemoryStore::Refused(Grant grant) const {
   grant.source = Source::kPolicy;
+  grant.overflow = true;
   if (overflow_ == Overflow::kDeny) {
     grant.remaining_before = 0;
     grant.decision.allowed = false;
@@ -300,7 +307,7 @@ class MemoryStore::Together {
     CellTable::Shard& shard = store_.cells_.ShardOf(ask.key);
     if (plan.refused) return;
     if (!Questions(i) || (request_allowed && plan.allowed)) {
-      store_.Answer(shard, ask, options_.now, false);
+      store_.Answer(shard, ask, options_.now, false, options_.start_empty);
     } else if (ask.op == Op::kTake && !plan.allowed &&
                options_.charge_denied == ChargeDenied::kOverOnly) {
       Drain(shard, ask);
@@ -346,7 +353,7 @@ void MemoryStore::Acquire(std::span<Ask> asks, const AcquireOptions& options, An
     for (Ask& ask : asks) {
       CellTable::Shard& shard = cells_.ShardOf(ask.key);
       ShardLock lock(shard);
-      Answer(shard, ask, options.now, drain);
+      Answer(shard, ask, options.now, drain, options.start_empty);
     }
   }
   answered.OnAnswered();

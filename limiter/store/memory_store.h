@@ -39,10 +39,10 @@ class MemoryStore : public Store {
  private:
   class Together;
 
-  void Answer(CellTable::Shard& shard, Ask& ask, const Instant& now, bool drain)
+  void Answer(CellTable::Shard& shard, Ask& ask, const Instant& now, bool drain, bool start_empty)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(shard);
-  void AnswerUnheld(CellTable::Shard& shard, Ask& ask, const Instant& now, bool drain)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(shard);
+  void AnswerUnheld(CellTable::Shard& shard, Ask& ask, const Instant& now, bool drain,
+                    bool start_empty) ABSL_EXCLUSIVE_LOCKS_REQUIRED(shard);
   Grant Refused(Grant grant) const;
 
   const Overflow overflow_;

@@ -98,7 +98,7 @@ TEST(CellTable, HoldsTheKeyOfAllZeros) {
 TEST(CellTable, ANewCellIsAsIfNeverUsed) {
   CellTable table(1024, kRingBytes);
   Cell* fixed = Insert(table, KeyAt(1, 1, 1), kFixed, 0);
-  EXPECT_EQ(fixed->fixed_window.count, 0U);
+  EXPECT_EQ(fixed->fixed.state.count, 0U);
   Cell* bucket = Insert(table, KeyAt(1, 1, 2), kBucket, 0);
   EXPECT_EQ(bucket->token_bucket.tat_ns, 0);
   Cell* sliding = Insert(table, KeyAt(1, 1, 3), kSliding, 0);
@@ -231,6 +231,7 @@ TEST(CellTable, ACellIsLiveUntilTheInstantItIsIdle) {
 TEST(CellTable, RingsAreReusedZeroed) {
   CellTable table(1024, kRingBytes);
   const std::size_t words = sliding_window::RingWords(kPrecisionDefault);
+  Insert(table, KeyAt(0, 0, 2), kSliding, kSecondNs);  // keeps their slab
   Cell* cell = Insert(table, KeyAt(0, 0, 0), kSliding, kSecondNs);
   uint64_t* ring = cell->ring;
   std::fill(ring, ring + words, 77);

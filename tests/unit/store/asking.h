@@ -54,7 +54,11 @@ class Asking {
   // Asks as one request; the grants stand in the asks afterwards.
   void Acquire(std::span<Ask> asks) {
     AnsweredOnce answered;
-    store_.Acquire(asks, {clock_.Now(), charge_denied, verdict}, answered);
+    AcquireOptions options;
+    options.now = clock_.Now();
+    options.charge_denied = charge_denied;
+    options.verdict = verdict;
+    store_.Acquire(asks, options, answered);
     EXPECT_EQ(answered.times(), 1);
   }
 

@@ -1,0 +1,67 @@
+#pragma once
+
+// The store that several Weirs share, as SharedStore sees it: operations go out, replies come back.
+// limiter/store/redis implements it over connections, tests and simulations in memory.
+//
+// Thread safety: each function says from where.
+
+#include <cstdint>
+
+#include "algorithms/decision.h"
+#include "algorithms/limit.h"
+#include "limiter/core/descriptor.h"
+#include "limiter/core/key.h"
+#include "limiter/core/siphash.h"
+
+namespace weir {
+
+// One operation on one key. `limit` outlives the call of Remote::Send only.
+struct RemoteCall {
+  const Limit* limit = nullptr;
+  Key key;
+  Op op = Op::kTake;
+  uint64_t hits = 0;
+  bool drain = false;  // a denied take costs the hits that are left
+};
+
+struct RemoteReply {
+  Decision decision;
+  uint64_t remaining_before = 0;  // hits that would have passed before this call charged any
+  int64_t store_now_us = 0;       // the store's clock when it decided; 0 where it has none
+};
+
+// Told once of each call that was sent, on the loop's thread.
+class RemoteSink {
+ public:
+  virtual void OnReply(const RemoteReply& reply) = 0;
+  // An error, or the connection ended: whether the call was charged is then unknown. Why it failed
+  // is counted and logged by the remote.
+  virtual void OnFailure() = 0;
+
+ protected:
+  virtual ~RemoteSink() = default;
+};
+
+class Remote {
+ public:
+  virtual ~Remote() = default;
+
+  // Any thread. Whether calls on keys made under `secret` are worth waiting for: false sends
+  // requests to their failure policy at once.
+  virtual bool Reachable(const Limit& limit, const Key& key, const Secret& secret) const = 0;
+  // Any thread. Nodes that share the store: the largest count of the last minute before it was
+  // last heard of; 0: never heard.
+  virtual int nodes() const = 0;
+  // Any thread. How often the store was lost so far.
+  virtual uint64_t outages() const = 0;
+
+  // The rest on the loop's thread.
+  // false: not sent, and the sink is not told.
+  virtual bool Send(const RemoteCall& call, RemoteSink& sink) = 0;
+  // What was sent leaves now.
+  virtual void Flush() = 0;
+  // A caller gave up waiting for a reply about the key.
+  virtual void NoteTimeout(const Limit& limit, const Key& key) = 0;
+};
+
+}  // namespace weir

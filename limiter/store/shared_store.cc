@@ -1,0 +1,313 @@
+#include "limiter/store/shared_store.h"
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <utility>
+#include <vector>
+
+#include "absl/container/inlined_vector.h"
+#include "limiter/store/deny_cache.h"
+
+namespace weir {
+
+// One request on its way: parked, then owed replies. It outlives its answer until the last reply
+// came, because the remote holds its sinks.
+class SharedStore::Request {
+ public:
+  explicit Request(SharedStore& store) : store_(store) {}
+
+  // Caller's thread.
+  void Park(std::span<Ask> asks, const AcquireOptions& options, Answered& answered, bool together) {
+    asks_ = asks;
+    options_ = options;
+    answered_ = &answered;
+    phase_ = together ? Phase::kLook : Phase::kCharge;
+    slots_.clear();
+    slots_.reserve(asks.size());
+    for (std::size_t i = 0; i < asks.size(); ++i) slots_.emplace_back(*this, i);
+  }
+  // The ask needs no call.
+  void MarkAnswered(std::size_t index) { slots_[index].state = Slot::State::kAnswered; }
+
+  // The rest on the loop's thread.
+  int64_t deadline_mono_ns() const { return options_.deadline_mono_ns; }
+  uint64_t generation() const { return generation_; }
+
+  void Begin(const Instant& now) {
+    if (options_.deadline_mono_ns <= now.mono_ns) {
+      End(now);
+    } else {
+      SendAll(now);
+    }
+  }
+
+  // The deadline: whoever has no answer gets the policy's.
+  void End(const Instant& now) {
+    if (answered_ == nullptr) return;
+    bool noted = false;  // one request is one timeout, however many keys it has
+    for (std::size_t i = 0; i < slots_.size(); ++i) {
+      if (slots_[i].state == Slot::State::kAnswered) continue;
+      if (slots_[i].state == Slot::State::kSent && !std::exchange(noted, true)) {
+        store_.remote_.NoteTimeout(*asks_[i].limit, asks_[i].key);
+      }
+      store_.AnswerByPolicy(asks_[i], now);
+    }
+    store_.stats_.wait_timeouts.fetch_add(1, std::memory_order_relaxed);
+    TellAnswered();
+  }
+
+ private:
+  enum class Phase : uint8_t {
+    kLook,    // charge modes that decide over all keys first: what would pass
+    kCharge,  // takes, and everything that always passes
+  };
+
+  // One ask of the request, as the remote knows it.
+  class Slot : public RemoteSink {
+   public:
+    enum class State : uint8_t { kOpen, kSent, kLooked, kAnswered };
+
+    Slot(Request& request, std::size_t index) : request_(&request), index_(index) {}
+    void OnReply(const RemoteReply& reply) override { request_->Replied(index_, &reply); }
+    void OnFailure() override { request_->Replied(index_, nullptr); }
+
+    State state = State::kOpen;
+
+   private:
+    Request* request_;
+    std::size_t index_;
+  };
+
+  void SendAll(const Instant& now) {
+    sent_mono_ns_ = now.mono_ns;
+    // A remote may fail a call before Send returns: the request must not end below this loop.
+    ++owed_;
+    for (std::size_t i = 0; i < slots_.size(); ++i) {
+      if (slots_[i].state == Slot::State::kOpen) Send(i, now);
+    }
+    --owed_;
+    Settle(now);
+  }
+
+  void Send(std::size_t index, const Instant& now) {
+    Ask& ask = asks_[index];
+    RemoteCall call;
+    call.limit = ask.limit;
+    call.key = ask.key;
+    call.op = phase_ == Phase::kLook && ask.op == Op::kTake ? Op::kPeek : ask.op;
+    call.hits = ask.hits;
+    call.drain =
+        options_.charge_denied == ChargeDenied::kFirst ||
+        (options_.charge_denied == ChargeDenied::kOverOnly && (slots_.size() == 1 || !passes_));
+    slots_[index].state = Slot::State::kSent;
+    ++owed_;
+    if (store_.remote_.Send(call, slots_[index])) return;
+    --owed_;
+    AnswerByPolicy(index, now);
+  }
+
+  void AnswerByPolicy(std::size_t index, const Instant& now) {
+    store_.AnswerByPolicy(asks_[index], now);
+    slots_[index].state = Slot::State::kAnswered;
+  }
+
+  void Replied(std::size_t index, const RemoteReply* reply) {
+    --owed_;
+    if (answered_ == nullptr) {
+      store_.stats_.late_replies.fetch_add(1, std::memory_order_relaxed);
+    } else {
+      const Instant now = store_.clock_.Now();
+      if (reply == nullptr) {
+        AnswerByPolicy(index, now);
+      } else {
+        Ask& ask = asks_[index];
+        const bool looked = phase_ == Phase::kLook && ask.op == Op::kTake;
+        store_.Learn(ask, *reply, sent_mono_ns_, now, looked);
+        slots_[index].state = looked ? Slot::State::kLooked : Slot::State::kAnswered;
+      }
+      Settle(now);
+      return;
+    }
+    if (owed_ == 0) store_.Free(*this);
+  }
+
+  // Goes on when no reply of this phase is missing.
+  void Settle(const Instant& now) {
+    if (owed_ > 0) return;
+    if (phase_ == Phase::kLook && Look(now)) return;
+    TellAnswered();
+  }
+
+  // All keys were looked at. Returns whether a second trip is under way.
+  bool Look(const Instant& now) {
+    Verdict verdict = options_.verdict;
+    for (const Ask& ask : asks_) verdict.Add(ask.weight, ask.grant.decision.allowed);
+    passes_ = verdict.allowed();
+    phase_ = Phase::kCharge;
+    bool any = false;
+    for (std::size_t i = 0; i < slots_.size(); ++i) {
+      if (slots_[i].state != Slot::State::kLooked) continue;
+      const bool allowed = asks_[i].grant.decision.allowed;
+      // Of a denied request, over-only drains the keys that deny.
+      const bool charges = passes_ ? allowed
+                                   : !allowed && asks_[i].hits > 0 &&
+                                         options_.charge_denied == ChargeDenied::kOverOnly;
+      slots_[i].state = charges ? Slot::State::kOpen : Slot::State::kAnswered;
+      any |= charges;
+    }
+    if (!any) return false;
+    SendAll(now);
+    store_.remote_.Flush();
+    return true;
+  }
+
+  void TellAnswered() {
+    if (answered_ == nullptr) return;
+    store_.stats_.waiting.fetch_sub(1, std::memory_order_relaxed);
+    Answered& answered = *std::exchange(answered_, nullptr);
+    Inbox& inbox = *options_.inbox;
+    ++generation_;
+    asks_ = {};
+    if (owed_ == 0) store_.Free(*this);
+    inbox.Put(answered);
+  }
+
+  SharedStore& store_;
+  std::span<Ask> asks_;
+  AcquireOptions options_;
+  Answered* answered_ = nullptr;  // nullptr: told
+  absl::InlinedVector<Slot, 4> slots_;
+  std::size_t owed_ = 0;  // replies on their way
+  int64_t sent_mono_ns_ = 0;
+  uint64_t generation_ = 0;
+  Phase phase_ = Phase::kCharge;
+  bool passes_ = true;
+};
+
+SharedStore::SharedStore(const SharedStoreOptions& options, Remote& remote, Clock& clock,
+                         std::function<void()> wake)
+    : remote_(remote),
+      clock_(clock),
+      wake_(std::move(wake)),
+      policy_({.keys_max = options.keys_max,
+               .ring_bytes_max = options.ring_bytes_max,
+               .overflow = options.overflow},
+              options.replicas),
+      cells_(options.keys_max, 0),
+      waiting_max_(options.waiting_max) {}
+
+SharedStore::~SharedStore() = default;
+
+bool SharedStore::AnswerHere(Ask& ask, const Instant& now) {
+  if (ask.op != Op::kTake) return false;
+  CellTable::Shard& shard = cells_.ShardOf(ask.key);
+  ShardLock lock(shard);
+  const Cell* cell = shard.Find(ask.key);
+  return cell != nullptr && AnswerDenied(*cell, now, ask);
+}
+
+void SharedStore::AnswerByPolicy(Ask& ask, const Instant& now) {
+  policy_.Answer(ask, now, remote_.nodes(), remote_.outages());
+}
+
+SharedStore::Request* SharedStore::TakeRequest() {
+  MutexLock lock(mutex_);
+  if (free_.empty()) {
+    if (requests_.size() >= waiting_max_) return nullptr;
+    requests_.push_back(std::make_unique<Request>(*this));
+    return requests_.back().get();
+  }
+  Request* request = free_.back();
+  free_.pop_back();
+  return request;
+}
+
+void SharedStore::Free(Request& request) {
+  MutexLock lock(mutex_);
+  free_.push_back(&request);
+}
+
+void SharedStore::Acquire(std::span<Ask> asks, const AcquireOptions& options, Answered& answered) {
+  const auto takes = [](const Ask& ask) { return ask.op == Op::kTake; };
+  const bool together = options.charge_denied != ChargeDenied::kFirst && asks.size() > 1 &&
+                        std::any_of(asks.begin(), asks.end(), takes);
+  std::size_t open = 0;
+  absl::InlinedVector<bool, 32> here(asks.size());
+  for (std::size_t i = 0; i < asks.size(); ++i) {
+    here[i] = AnswerHere(asks[i], options.now);
+    if (!here[i] && !remote_.Reachable(*asks[i].limit, asks[i].key, options.secret)) {
+      AnswerByPolicy(asks[i], options.now);
+      here[i] = true;
+    }
+    open += here[i] ? 0 : 1;
+  }
+  Request* request = open > 0 ? TakeRequest() : nullptr;
+  if (request == nullptr) {
+    if (open > 0) stats_.waiting_refused.fetch_add(1, std::memory_order_relaxed);
+    for (std::size_t i = 0; i < asks.size(); ++i) {
+      if (!here[i]) AnswerByPolicy(asks[i], options.now);
+    }
+    answered.OnAnswered();
+    return;
+  }
+  request->Park(asks, options, answered, together);
+  for (std::size_t i = 0; i < asks.size(); ++i) {
+    if (here[i]) request->MarkAnswered(i);
+  }
+  stats_.waiting.fetch_add(1, std::memory_order_relaxed);
+  bool first = false;
+  {
+    MutexLock lock(mutex_);
+    first = parked_.empty();
+    parked_.push_back(request);
+  }
+  if (first) wake_();
+}
+
+int64_t SharedStore::Turn() {
+  {
+    MutexLock lock(mutex_);
+    std::swap(parked_, taken_);
+  }
+  const Instant now = clock_.Now();
+  for (Request* request : taken_) {
+    waits_.push({request->deadline_mono_ns(), request, request->generation()});
+    request->Begin(now);
+  }
+  taken_.clear();
+  remote_.Flush();
+  while (!waits_.empty()) {
+    const Wait wait = waits_.top();
+    const bool over = wait.request->generation() != wait.generation;
+    if (!over && wait.deadline_mono_ns > now.mono_ns) return wait.deadline_mono_ns;
+    waits_.pop();
+    if (!over) wait.request->End(now);
+  }
+  return kNeverNs;
+}
+
+void SharedStore::Learn(Ask& ask, const RemoteReply& reply, int64_t sent_mono_ns,
+                        const Instant& now, bool looked) {
+  ask.grant = {};
+  ask.grant.decision = reply.decision;
+  ask.grant.remaining_before = reply.remaining_before;
+  ask.grant.source = Source::kStore;
+  if (reply.decision.clock_fault) stats_.clock_faults.fetch_add(1, std::memory_order_relaxed);
+  CellTable::Shard& shard = cells_.ShardOf(ask.key);
+  if (ask.op == Op::kRefund || ask.op == Op::kReset) {
+    ShardLock lock(shard);
+    shard.Erase(ask.key);
+  } else if (!reply.decision.allowed && WorthNoting(ask)) {
+    ShardLock lock(shard);
+    Cell* cell = shard.Find(ask.key);
+    if (cell == nullptr) cell = shard.Insert(ask.key, *ask.limit, now, Holds::kShared);
+    if (cell != nullptr) NoteDenied(ask, sent_mono_ns, *cell);
+  } else if (ask.op == Op::kReport || (ask.op == Op::kTake && reply.decision.allowed && !looked)) {
+    policy_.NoteAdmitted(ask, now);
+  }
+}
+
+}  // namespace weir
