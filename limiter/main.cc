@@ -1,7 +1,10 @@
 // The weir program: `weir [serve]` and the commands beside it.
 
+#include <algorithm>
 #include <iostream>
+#include <iterator>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "limiter/config/settings_load.h"
@@ -16,16 +19,28 @@ namespace {
 constexpr char kUsage[] =
     R"(weir: a rate limiter that runs beside a service or an Envoy proxy.
 
-  weir [serve] [--SETTING=VALUE …]   serves; `weir serve --help` lists the settings
+  weir [serve] [--SETTING=VALUE …]   serves; `weir help serve` lists the settings
   weir validate PATH…                checks rule files
-  weir explain -d DOMAIN KEY=VALUE…  which rule decides, and why
+  weir explain -d DOMAIN KEY=VALUE…  which rule decides, and why: from files, or --server HOST:PORT
   weir check -d DOMAIN KEY=VALUE…    asks a server
-  weir version [--json]
+  weir settings                      the page about all settings, in Markdown
+  weir version [--json]              what was built
+  weir help [COMMAND]                this, or the options of a command
 
-Exit codes: 0 done, 1 invalid rules or over the limit, 2 usage, 3 failed.
+Exit codes: 0 done, 1 invalid rules or over the limit, 2 usage or settings, 3 a file, an address or
+a server could not be reached, or the server refused.
 )";
 
-int RunServe(const std::string& program, const std::vector<std::string>& arguments) {
+using weir::Arguments;
+
+struct Command {
+  std::string_view name;
+  int (*run)(const std::string& program, const Arguments& arguments);
+};
+
+bool AsksForHelp(const std::string& argument) { return argument == "-h" || argument == "--help"; }
+
+int RunServe(const std::string& program, const Arguments& arguments) {
   const weir::Environment environment = weir::ReadEnvironment(environ);
   const auto loaded = weir::LoadSettings(program, arguments, environment);
   if (!loaded.ok()) {
@@ -43,33 +58,64 @@ int RunServe(const std::string& program, const std::vector<std::string>& argumen
   return weir::Serve(*loaded);
 }
 
+int RunSettings(const std::string&, const Arguments& arguments) {
+  if (arguments.size() == 1 && AsksForHelp(arguments[0])) {
+    std::cout << "weir settings: prints every setting with its flag, environment variable and\n"
+                 "default as the Markdown of docs/settings.md.\n\nExit codes: 0 done, 2 usage.\n";
+    return weir::kExitOk;
+  }
+  if (!arguments.empty()) {
+    std::cerr << "weir settings: takes no argument\n";
+    return weir::kExitUsage;
+  }
+  std::cout << weir::SettingsMarkdown();
+  return weir::kExitOk;
+}
+
+int RunHelp(const std::string& program, const Arguments& arguments);
+
+constexpr Command kCommands[] = {
+    {"serve", RunServe},
+    {"validate",
+     [](const std::string&, const Arguments& arguments) { return weir::RunValidate(arguments); }},
+    {"explain",
+     [](const std::string& program, const Arguments& arguments) {
+       return weir::RunExplain(program, arguments, weir::ReadEnvironment(environ));
+     }},
+    {"check",
+     [](const std::string&, const Arguments& arguments) { return weir::RunCheck(arguments); }},
+    {"settings", RunSettings},
+    {"version",
+     [](const std::string&, const Arguments& arguments) { return weir::RunVersion(arguments); }},
+    {"help", RunHelp},
+};
+
+int Run(const std::string& program, const std::string& name, const Arguments& arguments) {
+  const auto* const command =
+      std::find_if(std::begin(kCommands), std::end(kCommands),
+                   [&](const Command& candidate) { return candidate.name == name; });
+  if (command != std::end(kCommands)) return command->run(program, arguments);
+  std::cerr << "weir: '" << name << "' is no command\n\n" << kUsage;
+  return weir::kExitUsage;
+}
+
+int RunHelp(const std::string& program, const Arguments& arguments) {
+  if (arguments.empty() || AsksForHelp(arguments[0]) || arguments[0] == "help") {
+    std::cout << kUsage;
+    return weir::kExitOk;
+  }
+  return Run(program, arguments[0], {"--help"});
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   const std::string program = argc > 0 ? argv[0] : "weir";
-  std::vector<std::string> arguments(argv + (argc > 0 ? 1 : 0), argv + argc);
-  if (arguments.empty() || arguments[0].starts_with("--")) {
-    if (arguments == std::vector<std::string>{"--help"}) {
-      std::cout << kUsage;
-      return weir::kExitOk;
-    }
-    return RunServe(program, arguments);
-  }
+  Arguments arguments(argv + (argc > 0 ? 1 : 0), argv + argc);
+  if (arguments.size() == 1 && AsksForHelp(arguments[0])) return RunHelp(program, {});
+  // Flags without a command are those of `serve`.
+  if (arguments.empty() || arguments[0].starts_with('-')) return RunServe(program, arguments);
   const std::string command = arguments[0];
   arguments.erase(arguments.begin());
-  if (command == "serve") return RunServe(program, arguments);
-  if (command == "validate") return weir::RunValidate(arguments);
-  if (command == "explain") return weir::RunExplain(arguments);
-  if (command == "check") return weir::RunCheck(arguments);
-  if (command == "version") return weir::RunVersion(arguments);
-  if (command == "settings") {  // docs/settings.md, for whoever changed the table
-    std::cout << weir::SettingsMarkdown();
-    return weir::kExitOk;
-  }
-  if (command == "help") {
-    std::cout << kUsage;
-    return weir::kExitOk;
-  }
-  std::cerr << "weir: '" << command << "' is no command\n\n" << kUsage;
-  return weir::kExitUsage;
+  return Run(program, command, arguments);
 }

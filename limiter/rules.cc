@@ -11,6 +11,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "limiter/config/problem.h"
+#include "limiter/tools/counted.h"
 
 namespace weir {
 namespace {
@@ -26,7 +27,7 @@ std::string Enforced(const Rule& rule) {
 }  // namespace
 
 void Rules::Load(const std::vector<RuleFile>& files, const std::string& hash) {
-  const RuleSet set = ParseRuleFiles(files, files_);
+  RuleSet set = ParseRuleFiles(files, files_);
   for (const Problem& problem : set.problems) {
     if (problem.severity == Problem::kError) {
       spdlog::error("rules: {}", FormatText(problem));
@@ -34,6 +35,8 @@ void Rules::Load(const std::vector<RuleFile>& files, const std::string& hash) {
       spdlog::warn("rules: {}", FormatText(problem));
     }
   }
+  MutexLock lock(mutex_);
+  loaded_last_ = set.ok();
   if (!set.ok()) {
     status_.RecordFailure();
     spdlog::error("rules: refused, {}", engine_.has_rules()
@@ -41,20 +44,39 @@ void Rules::Load(const std::vector<RuleFile>& files, const std::string& hash) {
                                             : "none are loaded");
     return;
   }
-  std::shared_ptr<const RuleTable> table = RuleTable::Build(set.domains, table_, engine_.series());
+  domains_ = std::move(set.domains);
+  std::shared_ptr<const RuleTable> table = RuleTable::Build(domains_, table_, engine_.series());
   const std::string difference = Difference(*table);
   const std::size_t rules = table->rules().size();
   engine_.SetRules(std::move(table));
   status_.RecordSuccess(hash, engine_.clock().Now().wall_ns);
   health_.SetRulesLoaded();
-  spdlog::info("rules: {} in force from {} domains in {} files ({}), hash {}", rules,
-               set.domains.size(), files.size(), difference, hash.substr(0, 12));
+  spdlog::info("rules: {} in force from {} in {} ({}), hash {}", rules,
+               Counted(domains_.size(), "domain"), Counted(files.size(), "file"), difference,
+               hash.substr(0, 12));
 }
 
 void Rules::Unreadable(const std::string& reason) {
   status_.RecordFailure();
   spdlog::error("rules: {}; {}", reason,
                 engine_.has_rules() ? "the rules loaded before stay in force" : "none are loaded");
+}
+
+void Rules::ReadableAgain() {
+  MutexLock lock(mutex_);
+  // Files that were refused are no more in force for having been away.
+  if (loaded_last_) status_.RecordRestored();
+  spdlog::info("rules: the folder can be read again");
+}
+
+void Rules::SetSecret(const Secret& secret) {
+  MutexLock lock(mutex_);
+  if (table_.secret == secret) return;
+  table_.secret = secret;
+  // What was built before the first load would count as rules that are loaded.
+  if (engine_.has_rules()) {
+    engine_.SetRules(RuleTable::Build(domains_, table_, engine_.series()));
+  }
 }
 
 std::string Rules::Difference(const RuleTable& table) {

@@ -93,9 +93,11 @@ class HttpServer::Impl {
   explicit Impl(HttpOptions options) : options_(std::move(options)) {}
   ~Impl() { Stop(); }
 
-  void AddRoute(const std::string& path, std::vector<std::string> methods, Handler handler) {
+  void AddRoute(const std::string& path, std::vector<std::string> methods, LateHandler handler) {
     routes_[path] = {std::move(methods), std::move(handler)};
   }
+  void SetOnWake(std::function<void()> on_wake) { on_wake_ = std::move(on_wake); }
+  void Wake() { event_active(wake_.get(), EV_TIMEOUT, 0); }
   absl::Status Start();
   void Stop();
   int port() const { return port_; }
@@ -105,7 +107,7 @@ class HttpServer::Impl {
  private:
   struct Route {
     std::vector<std::string> methods;
-    Handler handler;
+    LateHandler handler;
   };
   // A connection of evhttp's. Its bufferevent is held with a reference of ours; evhttp takes its
   // callbacks away when it is done with it.
@@ -125,11 +127,12 @@ class HttpServer::Impl {
   static void Received(Connection& connection);
   static void Answered(Connection& connection);
   void Answer(evhttp_request* request);
-  HttpResponse AnswerTo(evhttp_request* request);
+  void AnswerTo(evhttp_request* request, const Respond& respond);
   void CountRefusal(evbuffer* output, const evbuffer_cb_info& change);
 
   const HttpOptions options_;
   std::map<std::string, Route, std::less<>> routes_;
+  std::function<void()> on_wake_ = [] {};
   HttpRejects rejects_;
   std::atomic<std::size_t> connected_{0};
   int port_ = 0;
@@ -138,6 +141,7 @@ class HttpServer::Impl {
   Handle<evhttp, evhttp_free> http_;
   Handle<event, event_free> sweep_;
   Handle<event, event_free> stop_;
+  Handle<event, event_free> wake_;
   // From here on to the thread: of the server's thread only while it runs.
   evconnlistener* listener_ = nullptr;  // http_ owns it
   bool paused_ = false;
@@ -219,6 +223,9 @@ absl::Status HttpServer::Impl::Start() {
         event_base_loopbreak(static_cast<event_base*>(base));
       },
       base_.get()));
+  wake_.reset(event_new(
+      base_.get(), -1, 0,
+      [](evutil_socket_t, short, void* self) { static_cast<Impl*>(self)->on_wake_(); }, this));
   // Signals belong to the main thread, and a write to a connection that is gone must not raise one.
   sigset_t all;
   sigset_t before;
@@ -238,6 +245,7 @@ void HttpServer::Impl::Stop() {
     thread_.join();
   }
   stop_.reset();
+  wake_.reset();
   sweep_.reset();
   http_.reset();
   for (const Connection& connection : live_) bufferevent_decref(connection.buffer);
@@ -348,10 +356,12 @@ void HttpServer::Impl::Answer(evhttp_request* request) {
         request, [](evhttp_request*, void* asker) { Answered(*static_cast<Connection*>(asker)); },
         &connection);
   }
-  const HttpResponse response = AnswerTo(request);
-  sending_ = true;
-  Send(request, response);
-  sending_ = false;
+  // A request whose connection has ended meanwhile is kept by evhttp until it is answered.
+  AnswerTo(request, [this, request](const HttpResponse& response) {
+    sending_ = true;
+    Send(request, response);
+    sending_ = false;
+  });
 }
 
 // evhttp answers what it cannot read by itself, without asking us: its answer is recognised in the
@@ -366,7 +376,7 @@ void HttpServer::Impl::CountRefusal(evbuffer* output, const evbuffer_cb_info& ch
   if (code == "400") rejects_.headers.fetch_add(1, std::memory_order_relaxed);
 }
 
-HttpResponse HttpServer::Impl::AnswerTo(evhttp_request* request) {
+void HttpServer::Impl::AnswerTo(evhttp_request* request, const Respond& respond) {
   const evhttp_uri* uri = evhttp_request_get_evhttp_uri(request);
   const char* raw_path = uri == nullptr ? nullptr : evhttp_uri_get_path(uri);
   if (raw_path == nullptr) raw_path = "";
@@ -374,24 +384,30 @@ HttpResponse HttpServer::Impl::AnswerTo(evhttp_request* request) {
   const Handle<char, std::free> decoded(evhttp_uridecode(raw_path, 0, &length));
   const std::string path(decoded == nullptr ? "" : std::string(decoded.get(), length));
   const auto route = routes_.find(path);
-  if (route == routes_.end()) return {404, "text/plain; charset=utf-8", "no such page\n"};
+  if (route == routes_.end()) {
+    respond({404, "text/plain; charset=utf-8", "no such page\n"});
+    return;
+  }
   const std::optional<std::string_view> method = MethodName(evhttp_request_get_command(request));
   const std::vector<std::string>& methods = route->second.methods;
   const auto allows = [&](std::string_view name) {
     return std::find(methods.begin(), methods.end(), name) != methods.end();
   };
-  if (!method.has_value() || !(allows(*method) || (*method == "HEAD" && allows("GET")))) {
+  const bool taken = method.has_value() &&
+                     (methods.empty() || allows(*method) || (*method == "HEAD" && allows("GET")));
+  if (!taken) {
     std::string allowed;
     for (const std::string& name : methods) {
       absl::StrAppend(&allowed, allowed.empty() ? "" : ", ", name);
     }
     evhttp_add_header(evhttp_request_get_output_headers(request), "Allow", allowed.c_str());
-    return {405, "text/plain; charset=utf-8", "this page takes " + allowed + "\n"};
+    respond({405, "text/plain; charset=utf-8", "this page takes " + allowed + "\n"});
+    return;
   }
   evbuffer* input = evhttp_request_get_input_buffer(request);
   const std::size_t bytes = evbuffer_get_length(input);
   const auto* body = reinterpret_cast<const char*>(evbuffer_pullup(input, -1));
-  return route->second.handler({*method, path, {body == nullptr ? "" : body, bytes}});
+  route->second.handler({*method, path, {body == nullptr ? "" : body, bytes}}, respond);
 }
 
 HttpServer::HttpServer(HttpOptions options) : impl_(std::make_unique<Impl>(std::move(options))) {}
@@ -399,8 +415,17 @@ HttpServer::~HttpServer() = default;
 
 void HttpServer::AddRoute(const std::string& path, std::vector<std::string> methods,
                           Handler handler) {
+  AddLateRoute(path, std::move(methods),
+               [handler = std::move(handler)](const HttpRequest& request, const Respond& respond) {
+                 respond(handler(request));
+               });
+}
+void HttpServer::AddLateRoute(const std::string& path, std::vector<std::string> methods,
+                              LateHandler handler) {
   impl_->AddRoute(path, std::move(methods), std::move(handler));
 }
+void HttpServer::SetOnWake(std::function<void()> on_wake) { impl_->SetOnWake(std::move(on_wake)); }
+void HttpServer::Wake() { impl_->Wake(); }
 absl::Status HttpServer::Start() { return impl_->Start(); }
 void HttpServer::Stop() { impl_->Stop(); }
 int HttpServer::port() const { return impl_->port(); }

@@ -50,18 +50,31 @@ struct HttpRejects {
   std::atomic<uint64_t> body{0};     // too long, or chunks that cannot be read
   std::atomic<uint64_t> time{0};     // not complete in time; not: idle between requests
   // Times the listener paused: all connections were in use, or the process was out of descriptors.
+  // Clients then wait in the kernel's queue, and see a connection that is not answered yet.
   std::atomic<uint64_t> connections{0};
 };
 
 class HttpServer {
  public:
   using Handler = std::function<HttpResponse(const HttpRequest&)>;
+  // Sends the answer; called once, on the server's thread. The client may be gone by then.
+  using Respond = std::function<void(const HttpResponse&)>;
+  using LateHandler = std::function<void(const HttpRequest&, Respond)>;
 
   explicit HttpServer(HttpOptions options);
   ~HttpServer();
 
-  // `methods` besides HEAD; others are answered 405. HEAD is answered wherever GET is.
+  // `methods` besides HEAD; others are answered 405. HEAD is answered wherever GET is. No methods:
+  // the page takes every method there is but TRACE and CONNECT, which are answered 501 everywhere.
   void AddRoute(const std::string& path, std::vector<std::string> methods, Handler handler);
+
+  // As AddRoute, for answers that may come after the handler has returned.
+  void AddLateRoute(const std::string& path, std::vector<std::string> methods, LateHandler handler);
+
+  // `on_wake` runs on the server's thread soon after Wake, which any thread may call until Stop.
+  // Before Start.
+  void SetOnWake(std::function<void()> on_wake);
+  void Wake();
 
   // Binds and serves. Fails with the address, the reason and the setting to change.
   absl::Status Start();

@@ -1,5 +1,6 @@
 #include "limiter/admin/pages.h"
 
+#include <list>
 #include <memory>
 #include <string>
 #include <utility>
@@ -25,16 +26,31 @@ HttpResponse Metrics(const std::function<std::string()>& metrics, const std::str
   return response;
 }
 
-HttpResponse Json(const PublicPages& pages, const HttpRequest& request) {
-  Clock& clock = pages.engine.clock();
-  const int64_t started_ns = clock.Now().mono_ns;
-  JsonAnswer answer = ShouldRateLimitJson(pages.rate_limit, {pages.worker}, request.body);
-  pages.worker.counters().methods[static_cast<std::size_t>(Method::kJson)].Observe(
-      static_cast<int>(answer.code), clock.Now().mono_ns - started_ns);
-  HttpResponse response = Text(answer.http_status, std::move(answer.body));
-  if (answer.http_status == 200 || answer.http_status == 429) response.content_type = kJson;
-  return response;
-}
+// The calls of /json that wait for their store. Lives with the route.
+class JsonCalls {
+ public:
+  explicit JsonCalls(const PublicPages& pages) : pages_(pages) {}
+
+  void Begin(const HttpRequest& request, HttpServer::Respond respond) {
+    Clock& clock = pages_.engine.clock();
+    const int64_t started_ns = clock.Now().mono_ns;
+    const auto call = calls_.emplace(calls_.end());
+    call->Run(pages_.rate_limit, {pages_.worker}, request.body,
+              [this, &clock, started_ns, call, respond](const JsonAnswer& answer) {
+                pages_.worker.counters().methods[static_cast<std::size_t>(Method::kJson)].Observe(
+                    static_cast<int>(answer.code), clock.Now().mono_ns - started_ns);
+                HttpResponse response = Text(answer.http_status, answer.body);
+                const bool decided = answer.http_status == 200 || answer.http_status == 429;
+                if (decided) response.content_type = kJson;
+                respond(response);
+                calls_.erase(call);
+              });
+  }
+
+ private:
+  const PublicPages pages_;
+  std::list<JsonCall> calls_;
+};
 
 std::string RlConfig(const RuleTable* table) {
   std::string lines;
@@ -45,10 +61,13 @@ std::string RlConfig(const RuleTable* table) {
 
 std::string Index(const DebugPages& pages) {
   const std::shared_ptr<const RuleTable> table = pages.engine.rules();
-  const std::string rules =
-      table == nullptr ? "no rules loaded" : std::to_string(table->rules().size()) + " rules";
+  std::string rules = "no rules loaded";
+  if (table != nullptr) {
+    const std::size_t count = table->rules().size();
+    rules = std::to_string(count) + (count == 1 ? " rule" : " rules");
+  }
   return "<!doctype html><title>weir</title><h1>weir " + EscapeHtml(pages.version) + "</h1><p>" +
-         rules +
+         rules + "</p><p>store: " + EscapeHtml(pages.store()) +
          "</p><ul><li><a href=\"/rlconfig\">/rlconfig</a> the limits, one line each"
          "<li><a href=\"/rules\">/rules</a> the rules as JSON"
          "<li><a href=\"/config\">/config</a> the settings in force"
@@ -73,8 +92,14 @@ void AddPublicPages(const PublicPages& pages, HttpServer& server) {
     return health.ready() ? Text(200, "OK")
                           : Text(503, "not ready: draining, or no rules are loaded\n");
   });
-  server.AddRoute("/json", {"GET", "POST", "PUT"},
-                  [pages](const HttpRequest& request) { return Json(pages, request); });
+  // The reference takes any method here.
+  server.AddLateRoute("/json", {},
+                      [calls = std::make_shared<JsonCalls>(pages)](
+                          const HttpRequest& request, const HttpServer::Respond& respond) {
+                        calls->Begin(request, respond);
+                      });
+  pages.worker.inbox().SetWake([&server] { server.Wake(); });
+  server.SetOnWake([&worker = pages.worker] { worker.inbox().Deliver(); });
   AddMetricsPage("/metrics", pages.metrics, pages.metrics_content_type, server);
 }
 

@@ -15,7 +15,7 @@
 
 namespace weir {
 
-// /healthcheck, /livez, /readyz, /metrics, POST /json. All references outlive the server; `worker`
+// /healthcheck, /livez, /readyz, /metrics, /json. All references outlive the server; `worker`
 // is the one of the server's thread.
 struct PublicPages {
   Health& health;
@@ -37,6 +37,7 @@ struct DebugPages {
   std::string settings;  // the effective settings, secrets masked
   std::string version;
   std::function<std::string()> metrics;  // the text of /stats
+  std::function<std::string()> store;    // how the store is, a line
 };
 void AddDebugPages(const DebugPages& pages, HttpServer& server);
 

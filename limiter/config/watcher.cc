@@ -62,12 +62,13 @@ void Clear(const Descriptor& counter) {
 // Waits for signs of change and reads the folder. Run belongs to the thread, Wake to everyone.
 class RuleWatcher::Loop {
  public:
-  Loop(std::string path, std::string known_hash, const RuleWatcherOptions& options,
+  Loop(std::string path, KnownRules known, const RuleWatcherOptions& options,
        RuleWatcherCallbacks callbacks)
       : path_(std::move(path)),
         options_(options),
         callbacks_(std::move(callbacks)),
-        hash_(std::move(known_hash)) {}
+        hash_(std::move(known.hash)),
+        status_(std::move(known.status)) {}
 
   bool ready() const {
     return wake_.get() >= 0 && quiet_.get() >= 0 && patience_.get() >= 0 && poll_.get() >= 0;
@@ -123,12 +124,16 @@ class RuleWatcher::Loop {
       if (++restless_reads_ < kRestlessReadsMax) return;
     }
     restless_reads_ = 0;
-    ReportStatus(files.status());
-    if (!files.ok()) return;
-    std::string hash = HashRuleFiles(*files);
+    const absl::Status status = files.status();
+    if (status.ok()) ReportContent(*std::move(files));
+    ReportStatus(status);
+  }
+
+  void ReportContent(std::vector<RuleFile> files) {
+    std::string hash = HashRuleFiles(files);
     if (hash == hash_) return;
     hash_ = hash;
-    callbacks_.on_change(*std::move(files), std::move(hash));
+    callbacks_.on_change(std::move(files), std::move(hash));
   }
 
   void ReportStatus(const absl::Status& status) {
@@ -155,12 +160,11 @@ class RuleWatcher::Loop {
   int restless_reads_ = 0;
 };
 
-absl::StatusOr<std::unique_ptr<RuleWatcher>> RuleWatcher::Start(std::string path,
-                                                                std::string known_hash,
+absl::StatusOr<std::unique_ptr<RuleWatcher>> RuleWatcher::Start(std::string path, KnownRules known,
                                                                 const RuleWatcherOptions& options,
                                                                 RuleWatcherCallbacks callbacks) {
   auto loop =
-      std::make_unique<Loop>(std::move(path), std::move(known_hash), options, std::move(callbacks));
+      std::make_unique<Loop>(std::move(path), std::move(known), options, std::move(callbacks));
   if (!loop->ready()) {
     return absl::ResourceExhaustedError("no file descriptors to watch the rules folder");
   }

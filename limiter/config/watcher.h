@@ -37,21 +37,26 @@ struct RuleWatcherOptions {
   RuleFolderOptions folder;
 };
 
+// What the caller read of the folder last, so that only what differs from it is reported.
+struct KnownRules {
+  std::string hash;     // of the content it has; empty: none
+  absl::Status status;  // of that reading
+};
+
 struct RuleWatcherCallbacks {
   // New content; the files as ReadRuleFolder returns them and their hash. Not null.
   std::function<void(std::vector<RuleFile> files, std::string hash)> on_change;
-  // The folder cannot be read, or can be again (OK); called when that changes. What was reported
-  // last stays in force. May be null.
+  // The folder cannot be read, or can be again (OK); called when that changes, after the
+  // on_change of content that came with it. What was reported last stays in force. May be null.
   std::function<void(const absl::Status& status)> on_status;
 };
 
 class RuleWatcher {
  public:
-  // Starts the thread. `known_hash` is that of the content the caller has, "" for none: content
-  // that differs by now is reported at once. Fails with RESOURCE_EXHAUSTED without file
-  // descriptors or threads; a folder that does not exist is not an error, it is waited for.
-  static absl::StatusOr<std::unique_ptr<RuleWatcher>> Start(std::string path,
-                                                            std::string known_hash,
+  // Starts the thread. What differs from `known` by now is reported at once. Fails with
+  // RESOURCE_EXHAUSTED without file descriptors or threads; a folder that does not exist is not an
+  // error, it is waited for.
+  static absl::StatusOr<std::unique_ptr<RuleWatcher>> Start(std::string path, KnownRules known,
                                                             const RuleWatcherOptions& options,
                                                             RuleWatcherCallbacks callbacks);
   ~RuleWatcher();

@@ -1,9 +1,6 @@
 #include "limiter/grpc/server.h"
 
-#include <grpcpp/ext/proto_server_reflection_plugin.h>
 #include <grpcpp/grpcpp.h>
-#include <grpcpp/impl/server_builder_option.h>
-#include <grpcpp/impl/server_builder_plugin.h>
 
 #include <algorithm>
 #include <atomic>
@@ -12,16 +9,18 @@
 #include <cstdint>
 #include <limits>
 #include <memory>
-#include <mutex>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "envoy/service/ratelimit/v3/rls.grpc.pb.h"
 #include "grpc/health/v1/health.grpc.pb.h"
+#include "limiter/core/mutex.h"
 #include "limiter/grpc/listen.h"
+#include "limiter/grpc/reflection_call.h"
 #include "limiter/grpc/unary_call.h"
 #include "limiter/grpc/watch_call.h"
 #include "weir/v1/limiter.grpc.pb.h"
@@ -67,21 +66,48 @@ class ShutdownQueue final : public Tag {
   explicit ShutdownQueue(Lane& lane) : lane_(lane) {}
   // From any thread.
   void Begin() { alarm_.Set(lane_.queue, std::chrono::system_clock::time_point(), this); }
-  void Proceed(bool) override { lane_.queue->Shutdown(); }
+  void Proceed(bool) override {
+    lane_.down = true;
+    lane_.queue->Shutdown();
+  }
 
  private:
   Lane& lane_;
   grpc::Alarm alarm_;
 };
 
-// Debian's reflection library adds itself to every server; this takes it away again.
-class NoPlugins final : public grpc::ServerBuilderOption {
+// Answers that other threads found reach the worker of a queue through it.
+class WakeQueue final : public Tag {
  public:
-  void UpdateArguments(grpc::ChannelArguments*) override {}
-  void UpdatePlugins(std::vector<std::unique_ptr<grpc::ServerBuilderPlugin>>* plugins) override {
-    plugins->clear();
+  explicit WakeQueue(Lane& lane) : lane_(lane) {
+    lane.worker->inbox().SetWake([this] { Wake(); });
   }
+  void Proceed(bool) override { lane_.worker->inbox().Deliver(); }
+  // Before the queue shuts down, which then takes no event any more.
+  void End() {
+    MutexLock lock(mutex_);
+    ended_ = true;
+  }
+
+ private:
+  // From any thread; not again before Proceed, because only an empty inbox wakes.
+  void Wake() {
+    MutexLock lock(mutex_);
+    if (!ended_) alarm_.Set(lane_.queue, std::chrono::system_clock::time_point(), this);
+  }
+
+  Lane& lane_;
+  grpc::Alarm alarm_;
+  Mutex mutex_;
+  bool ended_ ABSL_GUARDED_BY(mutex_) = false;
 };
+
+std::vector<std::string> ServiceNames() {
+  return {rls::RateLimitService::service_full_name(), v1::Limiter::service_full_name(),
+          health::Health::service_full_name(),
+          grpc::reflection::v1::ServerReflection::service_full_name(),
+          grpc::reflection::v1alpha::ServerReflection::service_full_name()};
+}
 
 int Milliseconds(int64_t ns) {
   return static_cast<int>(std::min<int64_t>(ns / 1'000'000, std::numeric_limits<int>::max()));
@@ -95,7 +121,8 @@ class GrpcServer::Impl {
        const LimiterHandler& limiter, Health& state)
       : options_(options),
         engine_(engine),
-        watch_{health_service_, state, 0, options.watchers_max} {
+        watch_{health_service_, state, StreamBound(options.watchers_max)},
+        reflection_{state, StreamBound(options.reflection_streams_max), ServiceNames()} {
     DefineMethods(rate_limit, limiter, state);
   }
 
@@ -105,6 +132,8 @@ class GrpcServer::Impl {
   void Drain(int64_t grace_ns);
   const std::vector<int>& ports() const { return ports_; }
   uint64_t in_flight() const { return in_flight_.load(std::memory_order_relaxed); }
+  uint64_t watchers_refused() const { return watch_.bound.refused(); }
+  uint64_t reflection_refused() const { return reflection_.bound.refused(); }
 
  private:
   template <typename Request, typename Response>
@@ -121,6 +150,8 @@ class GrpcServer::Impl {
   rls::RateLimitService::AsyncService rate_limit_service_;
   v1::Limiter::AsyncService limiter_service_;
   health::Health::AsyncService health_service_;
+  ReflectionV1::Service reflection_service_;
+  ReflectionV1Alpha::Service reflection_alpha_service_;
 
   UnaryMethod<rls::RateLimitRequest, rls::RateLimitResponse, RateLimitHandler::Call>
       should_rate_limit_;
@@ -132,11 +163,13 @@ class GrpcServer::Impl {
   UnaryMethod<health::HealthCheckRequest, health::HealthCheckResponse, NoScratch> health_check_;
 
   WatchShared watch_;
+  ReflectionShared reflection_;
   std::atomic<uint64_t> in_flight_{0};
   std::atomic<bool> stopping_{false};
   std::vector<int> ports_;
   std::vector<std::unique_ptr<grpc::ServerCompletionQueue>> queues_;
   std::vector<Lane> lanes_;
+  std::vector<std::unique_ptr<WakeQueue>> wakes_;
   std::vector<std::unique_ptr<ShutdownQueue>> shutdowns_;
   std::vector<std::thread> threads_;
   std::unique_ptr<grpc::Server> server_;
@@ -226,20 +259,11 @@ void GrpcServer::Impl::SetArguments(grpc::ServerBuilder& builder) const {
   }
   // Four times the bound: up to that, the refusal is ours and counted.
   builder.SetMaxReceiveMessageSize(static_cast<int>(options_.message_bytes_max * 4));
-  // Only reflection uses the synchronous API.
-  builder.SetSyncServerOption(grpc::ServerBuilder::SyncServerOption::NUM_CQS, 1);
-  builder.SetSyncServerOption(grpc::ServerBuilder::SyncServerOption::MIN_POLLERS, 1);
-  builder.SetSyncServerOption(grpc::ServerBuilder::SyncServerOption::MAX_POLLERS, 1);
 }
 
 absl::Status GrpcServer::Impl::Start() {
-  if (options_.reflection) {
-    static std::once_flag once;
-    std::call_once(once, [] { grpc::reflection::InitProtoReflectionServerBuilderPlugin(); });
-  }
   grpc::ServerBuilder builder;
   SetArguments(builder);
-  if (!options_.reflection) builder.SetOption(std::make_unique<NoPlugins>());
   ports_.assign(options_.listen.size(), 0);
   for (std::size_t i = 0; i < options_.listen.size(); ++i) {
     absl::Status free = CheckListenAddress(options_.listen[i]);
@@ -249,6 +273,10 @@ absl::Status GrpcServer::Impl::Start() {
   builder.RegisterService(&rate_limit_service_);
   builder.RegisterService(&limiter_service_);
   builder.RegisterService(&health_service_);
+  if (options_.reflection) {
+    builder.RegisterService(&reflection_service_);
+    builder.RegisterService(&reflection_alpha_service_);
+  }
   for (int i = 0; i < options_.threads; ++i) queues_.push_back(builder.AddCompletionQueue());
   server_ = builder.BuildAndStart();
   if (server_ == nullptr) {
@@ -273,6 +301,7 @@ absl::Status GrpcServer::Impl::Start() {
                       options_.in_flight_max, options_.message_bytes_max, &stopping_});
   }
   for (Lane& lane : lanes_) {
+    wakes_.push_back(std::make_unique<WakeQueue>(lane));
     shutdowns_.push_back(std::make_unique<ShutdownQueue>(lane));
     PostCalls(lane);
   }
@@ -295,6 +324,10 @@ void GrpcServer::Impl::PostCalls(Lane& lane) {
   post(explain_, kPostedCold);
   post(health_check_, kPostedCold);
   WatchCall::Post(watch_, lane);
+  if (options_.reflection) {
+    ReflectionCall<ReflectionV1>::Post(reflection_, reflection_service_, lane);
+    ReflectionCall<ReflectionV1Alpha>::Post(reflection_, reflection_alpha_service_, lane);
+  }
 }
 
 void GrpcServer::Impl::Poll(Lane& lane) {
@@ -305,10 +338,11 @@ void GrpcServer::Impl::Poll(Lane& lane) {
 
 void GrpcServer::Impl::Drain(int64_t grace_ns) {
   if (server_ == nullptr) return;
-  watch_.health.SetEnded();  // watchers would hold the end up until the deadline
+  watch_.health.SetEnded();  // open streams would hold the end up until the deadline
   const std::chrono::nanoseconds deadline(engine_.clock().Now().wall_ns + grace_ns);
   server_->Shutdown(std::chrono::system_clock::time_point(deadline));
   stopping_.store(true, std::memory_order_release);
+  for (const auto& wake : wakes_) wake->End();
   for (const auto& shutdown : shutdowns_) shutdown->Begin();
   for (std::thread& thread : threads_) thread.join();
   server_.reset();
@@ -326,6 +360,8 @@ GrpcServer::~GrpcServer() = default;
 absl::Status GrpcServer::Start() { return impl_->Start(); }
 const std::vector<int>& GrpcServer::ports() const { return impl_->ports(); }
 uint64_t GrpcServer::in_flight() const { return impl_->in_flight(); }
+uint64_t GrpcServer::watchers_refused() const { return impl_->watchers_refused(); }
+uint64_t GrpcServer::reflection_refused() const { return impl_->reflection_refused(); }
 void GrpcServer::Drain(int64_t grace_ns) { impl_->Drain(grace_ns); }
 
 }  // namespace weir

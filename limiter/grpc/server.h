@@ -32,6 +32,7 @@ struct GrpcOptions {
   int64_t connection_age_max_ns = 0;
   int64_t connection_age_grace_ns = 0;
   bool reflection = true;
+  std::size_t reflection_streams_max = 1000;  // above it RESOURCE_EXHAUSTED
 };
 
 // The version of grpc++ linked in: "1.51.1".
@@ -51,6 +52,9 @@ class GrpcServer {
   const std::vector<int>& ports() const;
 
   uint64_t in_flight() const;
+  // Streams refused because too many of their kind were open, since the start.
+  uint64_t watchers_refused() const;
+  uint64_t reflection_refused() const;
 
   // Accepts nothing new, lets calls in flight end, and cuts off what is left after `grace_ns`.
   void Drain(int64_t grace_ns);

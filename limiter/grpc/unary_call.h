@@ -7,47 +7,18 @@
 
 #include <algorithm>
 #include <atomic>
-#include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <limits>
-#include <memory>
 #include <optional>
-#include <string>
 #include <utility>
-#include <vector>
 
 #include "limiter/core/counters.h"
-#include "limiter/core/engine.h"
+#include "limiter/grpc/lane.h"
 #include "limiter/rpc/call.h"
 
 namespace weir {
-
-// What a completion queue's events point to.
-class Tag {
- public:
-  virtual ~Tag() = default;
-  // One event of this object came out of the queue; `ok` as in grpc::CompletionQueue::Next.
-  virtual void Proceed(bool ok) = 0;
-};
-
-// One completion queue, its thread's worker, and what the calls on it share.
-struct Lane {
-  grpc::ServerCompletionQueue* queue = nullptr;
-  Engine* engine = nullptr;
-  Worker* worker = nullptr;
-  std::atomic<uint64_t>* in_flight = nullptr;
-  std::size_t in_flight_max = 0;
-  std::size_t message_bytes_max = 0;
-  // Set before the queues shut down: finished calls then wait for no further request.
-  const std::atomic<bool>* stopping = nullptr;
-};
-
-inline grpc::Status ToGrpc(const absl::Status& status) {
-  return status.ok() ? grpc::Status::OK
-                     : grpc::Status(static_cast<grpc::StatusCode>(status.code()),
-                                    std::string(status.message()));
-}
 
 // Saturated: a caller may send a timeout of 99999999 hours, which std::chrono would overflow on.
 inline int64_t DeadlineNs(const grpc::ServerContext& context) {

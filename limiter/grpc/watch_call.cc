@@ -24,12 +24,12 @@ void WatchCall::OnRequest(bool ok) {
   }
   if (!lane_.stopping->load(std::memory_order_acquire)) Post(shared_, lane_);
   pending_events_ = 1;  // done
-  counted_ = true;
-  if (shared_.watchers.fetch_add(1, std::memory_order_relaxed) >= shared_.watchers_max) {
-    Finish({grpc::StatusCode::RESOURCE_EXHAUSTED, "too many watchers of health"});
+  entered_ = shared_.bound.Enter();
+  if (!entered_) {
+    Finish({grpc::StatusCode::RESOURCE_EXHAUSTED,
+            "too many watchers of health (--health-watchers-max)"});
     return;
   }
-  subscribed_ = true;
   subscription_ = shared_.health.Subscribe([this](Health::State state) { HealthChanged(state); });
 }
 
@@ -61,7 +61,7 @@ void WatchCall::OnChange(bool) {
 }
 
 void WatchCall::WriteIfChanged() {
-  if (writing_ || done_ || finishing_) return;
+  if (writing_ || done_ || finishing_ || lane_.down) return;
   HealthCheckResponse response;
   bool ended = false;
   {
@@ -89,7 +89,7 @@ void WatchCall::OnWritten(bool ok) {
 void WatchCall::OnDone(bool) {
   done_ = true;
   --pending_events_;
-  if (subscribed_) shared_.health.Unsubscribe(subscription_);
+  if (entered_) shared_.health.Unsubscribe(subscription_);
   Release();
 }
 
@@ -98,20 +98,15 @@ void WatchCall::OnFinished(bool) {
   Release();
 }
 
-// Deletes this once the caller has left and no event is outstanding.
+// Deletes this once the call is over and no event is outstanding. A stream that its caller left is
+// not finished: its last event may come when the queue is down already.
 void WatchCall::Release() {
   if (!done_ || pending_events_ > 0) return;
-  if (!finishing_) {  // a stream that ends by the caller's leaving is finished formally
-    finishing_ = true;
-    ++pending_events_;
-    writer_.Finish(grpc::Status::CANCELLED, &finished_);
-    return;
-  }
   {
     MutexLock lock(mutex_);
     if (alarm_set_) return;  // its event comes, and then this again
   }
-  if (counted_) shared_.watchers.fetch_sub(1, std::memory_order_relaxed);
+  if (entered_) shared_.bound.Leave();
   delete this;
 }
 

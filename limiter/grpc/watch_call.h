@@ -5,12 +5,12 @@
 #include <grpcpp/alarm.h>
 #include <grpcpp/grpcpp.h>
 
-#include <atomic>
-#include <cstddef>
+#include <cstdint>
 
 #include "grpc/health/v1/health.grpc.pb.h"
 #include "limiter/core/mutex.h"
-#include "limiter/grpc/unary_call.h"
+#include "limiter/grpc/lane.h"
+#include "limiter/grpc/stream_bound.h"
 #include "limiter/rpc/health.h"
 
 namespace weir {
@@ -19,8 +19,7 @@ namespace weir {
 struct WatchShared {
   grpc::health::v1::Health::AsyncService& service;
   Health& health;
-  std::atomic<std::size_t> watchers{0};
-  std::size_t watchers_max = 0;
+  StreamBound bound;
 };
 
 // One stream. Lives until all its events have come out of the queue. All members but the
@@ -30,16 +29,7 @@ class WatchCall final {
   static void Post(WatchShared& shared, Lane& lane);
 
  private:
-  // An event of the call: which one, and to whom.
-  class Event final : public Tag {
-   public:
-    Event(WatchCall& call, void (WatchCall::*handle)(bool)) : call_(call), handle_(handle) {}
-    void Proceed(bool ok) override { (call_.*handle_)(ok); }
-
-   private:
-    WatchCall& call_;
-    void (WatchCall::*handle_)(bool);
-  };
+  using Event = CallEvent<WatchCall>;
 
   WatchCall(WatchShared& shared, Lane& lane);
   void OnRequest(bool ok);
@@ -64,11 +54,10 @@ class WatchCall final {
   Event done_event_{*this, &WatchCall::OnDone};
   Event finished_{*this, &WatchCall::OnFinished};
   int pending_events_ = 0;
-  bool counted_ = false;
   bool writing_ = false;
   bool done_ = false;
   bool finishing_ = false;
-  bool subscribed_ = false;
+  bool entered_ = false;
   uint64_t subscription_ = 0;
   int sent_ = -1;  // the last status sent
 

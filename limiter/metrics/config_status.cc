@@ -19,6 +19,11 @@ void ConfigStatus::RecordFailure() {
   now_.last_successful = false;
 }
 
+void ConfigStatus::RecordRestored() {
+  MutexLock lock(mutex_);
+  now_.last_successful = true;
+}
+
 ConfigStatus::Snapshot ConfigStatus::Get() const {
   MutexLock lock(mutex_);
   return now_;

@@ -80,7 +80,8 @@ void AddHeader(const std::string& key, int64_t value, RateLimitResponse* respons
 
 void RateLimitHandler::Call::OnChecked() {
   handler_->Fill(*this, response_);
-  done_(CheckedStatus(*this));
+  const Done done = std::move(done_);  // taken along, because it may destroy this call
+  done(CheckedStatus(*this));
 }
 
 absl::Status RateLimitHandler::Begin(const CallContext& context, const Request& request,
@@ -132,29 +133,35 @@ void RateLimitHandler::Fill(const Call& call, Response* response) const {
   }
 }
 
-JsonAnswer ShouldRateLimitJson(const RateLimitHandler& handler, const CallContext& context,
-                               std::string_view body) {
-  JsonAnswer answer;
-  RateLimitHandler::Request request;
+void JsonCall::Run(const RateLimitHandler& handler, const CallContext& context,
+                   std::string_view body, std::function<void(const JsonAnswer&)> done) {
   const auto parsed = google::protobuf::util::JsonStringToMessage(
-      {body.data(), body.size()}, &request, google::protobuf::util::JsonParseOptions());
-  if (!parsed.ok()) return {400, absl::StatusCode::kInvalidArgument, "Bad Request\n"};
-  RateLimitHandler::Response response;
-  RateLimitHandler::Call call;
-  handler.ShouldRateLimit(context, request, &response, call, [&](const absl::Status& status) {
-    answer.code = status.code();
-    if (!status.ok()) {
-      answer.http_status = status.code() == absl::StatusCode::kUnavailable ? 503 : 400;
-      answer.body = std::string(status.message()) + "\n";
-      return;
-    }
-    answer.http_status = response.overall_code() == RateLimitResponse::OVER_LIMIT ? 429 : 200;
-    const auto printed = google::protobuf::util::MessageToJsonString(response, &answer.body);
+      {body.data(), body.size()}, &request_, google::protobuf::util::JsonParseOptions());
+  if (!parsed.ok()) {
+    done({400, absl::StatusCode::kInvalidArgument, "Bad Request\n"});
+    return;
+  }
+  done_ = std::move(done);
+  handler.ShouldRateLimit(context, request_, &response_, call_,
+                          [this](const absl::Status& status) { Answer(status); });
+}
+
+void JsonCall::Answer(const absl::Status& status) {
+  JsonAnswer answer;
+  answer.code = status.code();
+  if (!status.ok()) {
+    answer.http_status = status.code() == absl::StatusCode::kUnavailable ? 503 : 400;
+    answer.body = std::string(status.message()) + "\n";
+  } else {
+    answer.http_status = response_.overall_code() == RateLimitResponse::OVER_LIMIT ? 429 : 200;
+    const auto printed = google::protobuf::util::MessageToJsonString(response_, &answer.body);
     if (!printed.ok()) {
       answer = {500, absl::StatusCode::kInternal, "Internal Server Error\n"};
     }
-  });
-  return answer;
+  }
+  // Taken along, because it may destroy this call.
+  const auto done = std::move(done_);
+  done(answer);
 }
 
 }  // namespace weir

@@ -56,9 +56,21 @@ struct JsonAnswer {
   std::string body;  // the response as JSON, or a line of text
 };
 
-// POST /json: a RateLimitRequest as proto3 JSON. Answers before it returns, which the memory store
-// makes possible.
-JsonAnswer ShouldRateLimitJson(const RateLimitHandler& handler, const CallContext& context,
-                               std::string_view body);
+// POST /json: a RateLimitRequest as proto3 JSON. One call per request.
+class JsonCall {
+ public:
+  // `handler` and this call live until `done`, which may be called before Run returns and may
+  // destroy this call.
+  void Run(const RateLimitHandler& handler, const CallContext& context, std::string_view body,
+           std::function<void(const JsonAnswer&)> done);
+
+ private:
+  void Answer(const absl::Status& status);
+
+  RateLimitHandler::Request request_;
+  RateLimitHandler::Response response_;
+  RateLimitHandler::Call call_;
+  std::function<void(const JsonAnswer&)> done_;
+};
 
 }  // namespace weir

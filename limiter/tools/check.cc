@@ -12,7 +12,7 @@ namespace weir {
 int RunCheck(const Arguments& arguments) {
   Query query;
   query.server = kDefaultServer;
-  if (const std::optional<int> exit = ParseQuery("check", arguments, false, &query)) return *exit;
+  if (const std::optional<int> exit = ParseQuery(kCheckForm, arguments, &query)) return *exit;
   v1::CheckRequest request;
   request.set_domain(query.domain);
   request.set_hits(query.hits);
@@ -20,10 +20,11 @@ int RunCheck(const Arguments& arguments) {
   v1::CheckResponse response;
   SystemClock clock;
   const int64_t started_ns = clock.Now().mono_ns;
-  const absl::Status status = Client(query.server).Check(request, &response);
+  Client client(query.server);
+  const absl::Status status = client.Check(request, &response);
   const int64_t took_ns = clock.Now().mono_ns - started_ns;
   if (!status.ok()) {
-    std::cerr << "weir check: " << query.server << ": " << status << "\n";
+    std::cerr << "weir check: " << client.DescribeFailure(status) << "\n";
     return kExitFailed;
   }
   if (query.json) {

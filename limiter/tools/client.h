@@ -2,7 +2,6 @@
 
 // A blocking client of weir.v1 for the command line.
 
-#include <chrono>
 #include <memory>
 #include <string>
 
@@ -21,8 +20,12 @@ class Client {
   absl::Status Check(const v1::CheckRequest& request, v1::CheckResponse* response);
   absl::Status Explain(const v1::ExplainRequest& request, v1::ExplainResponse* response);
 
+  // What to print about a call that just failed: the server, the cause, and where nothing of ours
+  // answered also what to do.
+  std::string DescribeFailure(const absl::Status& status) const;
+
  private:
-  class Impl;
+  struct Impl;
   std::unique_ptr<Impl> impl_;
 };
 

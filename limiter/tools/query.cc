@@ -2,15 +2,20 @@
 
 #include <CLI/CLI.hpp>
 #include <array>
+#include <charconv>
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
 #include <iostream>
 #include <optional>
 #include <string>
+#include <string_view>
+#include <system_error>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "google/protobuf/util/json_util.h"
+#include "limiter/tools/counted.h"
 
 namespace weir {
 namespace {
@@ -28,37 +33,95 @@ const char* AlgorithmText(v1::Algorithm algorithm) {
   }
 }
 
+// Digits alone: neither a sign nor a blank, which the library's own reading would take.
+bool ParseNumber(std::string_view text, uint64_t* number) {
+  const char* const end = text.data() + text.size();
+  const auto [read, error] = std::from_chars(text.data(), end, *number);
+  return error == std::errc() && read == end;
+}
+
+// gRPC would take an address without a port for one with port 443.
+bool IsAddress(std::string_view text) {
+  if (text.starts_with("unix:")) return text.size() > 5;
+  const std::size_t colon = text.rfind(':');
+  if (colon == 0 || colon == std::string_view::npos) return false;
+  uint64_t port = 0;
+  return ParseNumber(text.substr(colon + 1), &port) && port >= 1 && port <= 65'535;
+}
+
+// What is wrong with options that parsed; empty if nothing is.
+std::string FindProblem(const std::string& hits, Query* query) {
+  if (!ParseNumber(hits, &query->hits)) {
+    return "--hits: '" + hits +
+           "' is not accepted, it must be a whole number from 0 to 18446744073709551615";
+  }
+  if (!query->server.empty() && !IsAddress(query->server)) {
+    return "--server: '" + query->server + "' is not accepted, it must be HOST:PORT or unix:PATH";
+  }
+  for (const std::string& entry : query->entries) {
+    if (entry.find('=') == std::string::npos) {
+      return "'" + entry + "' is not an entry: write KEY=VALUE";
+    }
+  }
+  const int sources = (query->rules.empty() ? 0 : 1) + (query->config.empty() ? 0 : 1) +
+                      (query->server.empty() ? 0 : 1);
+  if (sources > 1) return "use one of --rules, --config and --server";
+  if (query->merge_domains && query->rules.empty()) {
+    return "--merge-domains is about files: use it with --rules";
+  }
+  return "";
+}
+
 }  // namespace
 
-std::optional<int> ParseQuery(const std::string& command, const Arguments& arguments,
-                              bool with_rules, Query* query) {
-  CLI::App app(with_rules ? "Which rule decides a descriptor, and why."
-                          : "Asks a server whether a request may pass, charging its hits.",
-               "weir " + command);
-  app.add_option("-d,--domain", query->domain, "the namespace of rules")->required();
-  app.add_option("entries", query->entries, "entries of the descriptor in order, as KEY=VALUE")
+const QueryForm kCheckForm = {"check",
+                              "Asks a server whether a request may pass, charging its hits.", false,
+                              "Exit codes: 0 allowed, 1 over the limit, 2 usage, 3 the server "
+                              "could not be asked or refused."};
+const QueryForm kExplainForm = {
+    "explain",
+    "Which rule decides a descriptor, and why. Reads rule files, by default those that a server "
+    "with the settings of this environment would read.",
+    true,
+    "Exit codes: 0 explained, 1 the rules have errors, 2 usage or settings, 3 no rules there, or "
+    "the server could not be asked or refused."};
+
+std::optional<int> ParseQuery(const QueryForm& form, const Arguments& arguments, Query* query) {
+  CLI::App app(form.summary, std::string("weir ") + form.command);
+  std::string hits = std::to_string(query->hits);
+  app.add_option("-d,--domain", query->domain, "the namespace of rules")
+      ->type_name("NAME")
       ->required();
-  app.add_option("--hits", query->hits, "hits to ask for")->capture_default_str();
-  app.add_option("--server", query->server,
-                 std::string("a server's gRPC address (default ") + kDefaultServer + ")");
+  app.add_option("entries", query->entries, "entries of the descriptor in order, as KEY=VALUE")
+      ->type_name("")
+      ->required();
+  app.add_option("--hits", hits, "hits to ask for")->type_name("N")->capture_default_str();
+  app.add_option(
+         "--server", query->server,
+         form.offline ? "ask the running server with this gRPC address" : "its gRPC address")
+      ->type_name("HOST:PORT")
+      ->capture_default_str();
   app.add_flag("--json", query->json, "print the answer as JSON");
-  if (with_rules) {
-    app.add_option("--rules", query->rules, "rule files or folders to ask instead of a server");
-    app.add_flag("--merge-domains", query->merge_domains, "rule files may share a domain");
+  if (form.offline) {
+    // One path each, so that the entries may follow.
+    app.add_option("--rules", query->rules, "a rule file or folder to read; may be repeated")
+        ->type_name("PATH")
+        ->allow_extra_args(false);
+    app.add_flag("--merge-domains", query->merge_domains, "files of --rules may share a domain");
+    app.add_option("--config", query->config, "the server file whose settings say where rules are")
+        ->type_name("FILE");
   }
-  app.footer("Exit codes: 0 allowed or explained, 1 over the limit, 2 usage, 3 failed.");
+  app.footer(form.footer);
   try {
     std::vector<std::string> reversed(arguments.rbegin(), arguments.rend());
     app.parse(reversed);
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? kExitOk : kExitUsage;
   }
-  for (const std::string& entry : query->entries) {
-    if (entry.find('=') != std::string::npos) continue;
-    std::cerr << "weir " << command << ": '" << entry << "' is not an entry: write KEY=VALUE\n";
-    return kExitUsage;
-  }
-  return std::nullopt;
+  const std::string problem = FindProblem(hits, query);
+  if (problem.empty()) return std::nullopt;
+  std::cerr << "weir " << form.command << ": " << problem << "\n";
+  return kExitUsage;
 }
 
 void FillEntries(const Query& query, google::protobuf::RepeatedPtrField<v1::Entry>* entries) {
@@ -81,8 +144,9 @@ std::string DescribeDuration(const google::protobuf::Duration& duration) {
 }
 
 std::string DescribeLimit(const v1::Limit& limit) {
-  std::string text = absl::StrCat(limit.hits(), " hits per ", DescribeDuration(limit.window()),
-                                  " (", AlgorithmText(limit.algorithm()));
+  std::string text =
+      absl::StrCat(Counted(limit.hits(), "hit"), " per ", DescribeDuration(limit.window()), " (",
+                   AlgorithmText(limit.algorithm()));
   if (limit.algorithm() == v1::TOKEN_BUCKET) absl::StrAppend(&text, ", burst ", limit.burst());
   if (limit.precision() > 0) absl::StrAppend(&text, ", precision ", limit.precision());
   return text + ")";

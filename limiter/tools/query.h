@@ -18,15 +18,25 @@ struct Query {
   std::string domain;
   std::vector<std::string> entries;  // "key=value"; the first '=' divides
   uint64_t hits = 1;
-  std::string server;
-  std::vector<std::string> rules;
-  bool merge_domains = false;
+  std::string server;              // "HOST:PORT" or "unix:PATH"
+  std::vector<std::string> rules;  // explain only: files or folders; empty: where settings say
+  std::string config;              // explain only: the server file with the settings
+  bool merge_domains = false;      // explain only, with `rules`
   bool json = false;
 };
 
+// What the command lines of the two differ in.
+struct QueryForm {
+  const char* command;
+  const char* summary;
+  bool offline;        // has the options that name rules
+  const char* footer;  // of --help: its exit codes
+};
+extern const QueryForm kCheckForm;
+extern const QueryForm kExplainForm;
+
 // Parses a command line; on failure or --help prints and returns the exit code instead.
-std::optional<int> ParseQuery(const std::string& command, const Arguments& arguments,
-                              bool with_rules, Query* query);
+std::optional<int> ParseQuery(const QueryForm& form, const Arguments& arguments, Query* query);
 
 // Adds the query's entries to a message's.
 void FillEntries(const Query& query, google::protobuf::RepeatedPtrField<v1::Entry>* entries);

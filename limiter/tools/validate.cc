@@ -7,6 +7,7 @@
 #include "limiter/config/problem.h"
 #include "limiter/config/rule_file.h"
 #include "limiter/tools/commands.h"
+#include "limiter/tools/counted.h"
 #include "limiter/tools/rule_paths.h"
 
 namespace weir {
@@ -47,7 +48,8 @@ int RunValidate(const Arguments& arguments) {
     }
   }
   if (format == "text" && rules.ok()) {
-    std::cout << "ok: " << rules.domains.size() << " domains in " << files->size() << " files\n";
+    std::cout << "ok: " << Counted(rules.domains.size(), "domain") << " in "
+              << Counted(files->size(), "file") << "\n";
   }
   return rules.ok() ? kExitOk : kExitNo;
 }

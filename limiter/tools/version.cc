@@ -11,6 +11,11 @@
 namespace weir {
 
 int RunVersion(const Arguments& arguments) {
+  if (arguments == Arguments{"-h"} || arguments == Arguments{"--help"}) {
+    std::cout << "weir version [--json]: what was built, from what and with what.\n\n"
+                 "Exit codes: 0 done, 2 usage.\n";
+    return kExitOk;
+  }
   const bool json = arguments.size() == 1 && arguments[0] == "--json";
   if (!arguments.empty() && !json) {
     std::cerr << "weir version: takes no argument but --json\n";

@@ -1,11 +1,14 @@
 """Fixtures of the conformance suite: it talks to the real program, over real sockets.
 
+With --redis the programs count in a redis-server of the suite's own, and must answer the same.
 WEIR_BINARY names the program (default: the release build). Everything else of the environment is
 passed on to it, except what would change its settings.
 """
 
 import os
 import pathlib
+import subprocess
+import tempfile
 
 import pytest
 
@@ -19,6 +22,25 @@ REPOSITORY = FOLDER.parent.parent
 
 def pytest_addoption(parser):
     parser.addoption("--case", default="", help="only cases whose name contains this text")
+    parser.addoption("--redis", action="store_true", help="count in a Redis of the suite's own")
+
+
+def pytest_configure(config):
+    if not config.getoption("--redis"):
+        return
+    folder = tempfile.TemporaryDirectory(prefix="weir-redis-")
+    socket = pathlib.Path(folder.name) / "s"
+    server = subprocess.Popen(
+        ["redis-server", "--port", "0", "--unixsocket", str(socket), "--save", "", "--appendonly",
+         "no", "--dir", folder.name], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    program.poll(socket.exists, program.START_SECONDS, "redis-server")
+    os.environ["WEIR_TEST_REDIS"] = f"unix:{socket}"
+
+    def end():
+        server.kill()
+        server.wait()
+        folder.cleanup()
+    config.add_cleanup(end)
 
 
 @pytest.fixture(scope="session")

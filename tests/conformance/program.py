@@ -14,6 +14,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
+import uuid
 
 import grpc
 
@@ -55,6 +56,16 @@ def poll(done, seconds, what):
         if time.monotonic() > deadline:
             raise TimeoutError(f"waited {seconds} s for {what}")
         threading.Event().wait(POLL_SECONDS)
+
+
+def on_redis(setup):
+    """Whether the program counts in the Redis that WEIR_TEST_REDIS names: not where a case is
+    about the choice of the store or about the memory store's bounds."""
+    chosen = ("--store", "--redis", "--cache-key-prefix", "--keys-max", "--overflow",
+              "--state-bytes-max", "BACKEND_TYPE", "REDIS_", "WEIR_REDIS", "CACHE_KEY_PREFIX")
+    given = [*setup.flags, *setup.env]
+    return bool(os.environ.get("WEIR_TEST_REDIS")) and not any(
+        name.startswith(chosen) for name in given)
 
 
 class Program:
@@ -101,6 +112,11 @@ class Program:
             "--grpc-listen=127.0.0.1:0", "--http-listen=127.0.0.1:0",
             "--admin-listen=127.0.0.1:0"]
         defaults.append("--drain-delay=0s")
+        if on_redis(self._setup):
+            # Programs share the server, so each counts under a prefix of its own. Their machine is
+            # busy: what they answer is compared, not how soon.
+            defaults += [f"--redis-url={os.environ['WEIR_TEST_REDIS']}", "--store-wait=5s",
+                         f"--cache-key-prefix={uuid.uuid4()}:"]
         if not self._setup.rules_by_settings:
             defaults.append(f"--rules-dir={self.rules}")
         return ["serve"] + [d for d in defaults if d.partition("=")[0] not in given] + flags
@@ -118,6 +134,10 @@ class Program:
 
     def output(self, stream):
         return (self.folder / f"{stream}.txt").read_text(errors="replace")
+
+    @property
+    def pid(self):
+        return self._process.pid
 
     def running(self):
         return self._process.poll() is None

@@ -234,6 +234,10 @@ class Runner:
             new.write_text(text)
             os.replace(new, self._running.rules / name)
 
+    def _move(self, names):
+        for old, new in names.items():
+            os.rename(self._running.rules / old, self._running.rules / new)
+
     def _configmap(self, files):
         """Publishes files as a mounted ConfigMap does: links through ..data, swapped at once."""
         rules = self._running.rules

@@ -102,8 +102,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, std::size_t size) {
       Native(*world, data + 1, bytes);
       break;
     default:
-      weir::ShouldRateLimitJson(world->rate_limit, {world->worker},
-                                {reinterpret_cast<const char*>(data + 1), size - 1});
+      weir::JsonCall().Run(world->rate_limit, {world->worker},
+                           {reinterpret_cast<const char*>(data + 1), size - 1},
+                           [](const weir::JsonAnswer&) {});
   }
   return 0;
 }

@@ -176,6 +176,26 @@ TEST(HttpServer, KnowsNoOtherPathsAndMethods) {
   EXPECT_NE(answer.find("Allow: GET"), std::string::npos);
 }
 
+TEST(HttpServer, TakesAnyMethodWhereNoneIsNamed) {
+  auto server = std::make_unique<HttpServer>(Options());
+  server->AddRoute("/any", {}, [](const HttpRequest& request) {
+    return HttpResponse{200, "text/plain",
+                        std::string(request.method) + "<" + std::string(request.body) + ">"};
+  });
+  ASSERT_TRUE(server->Start().ok());
+  Client client(server->port());
+  for (const std::string method : {"GET", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"}) {
+    for (const std::string body : {"", "abc"}) {
+      client.Forget();
+      client.Send(method + " /any HTTP/1.1\r\nHost: h\r\n" +
+                  (body.empty() ? "" : "Content-Length: 3\r\n") + "\r\n" + body);
+      const std::string expected = method + "<" + body + ">";
+      EXPECT_NE(client.ReadUntil(expected).find(expected), std::string::npos)
+          << method << body << client.ReadUntil("");
+    }
+  }
+}
+
 TEST(HttpServer, KeepsAConnectionForTheNextRequest) {
   const auto server = Started(Options());
   Client client(server->port());
@@ -460,6 +480,62 @@ TEST(HttpServer, ServesNoMoreConnectionsThanAllowedAndTheNextOnceOneLeaves) {
   first.reset();
   EXPECT_NE(third.ReadUntil("hello\n").find("200"), std::string::npos);
   EXPECT_GE(server->rejects().connections.load(), 1U);
+}
+
+// Answers wait in `asked` until the test wakes the server.
+TEST(HttpServer, AnswersLateAndDropsAnAnswerWhoseClientIsGone) {
+  HttpServer server(Options());
+  std::vector<HttpServer::Respond> asked;  // of the server's thread
+  std::atomic<std::size_t> count{0};
+  server.AddLateRoute("/late", {"GET"},
+                      [&](const HttpRequest&, const HttpServer::Respond& respond) {
+                        asked.push_back(respond);
+                        count = asked.size();
+                      });
+  server.SetOnWake([&] {
+    for (const HttpServer::Respond& respond : asked) respond({200, "text/plain", "late\n"});
+    asked.clear();
+    count = 0;
+  });
+  ASSERT_TRUE(server.Start().ok());
+  const char kGet[] = "GET /late HTTP/1.1\r\nHost: h\r\n\r\n";
+  Client stays(server.port());
+  stays.Send(kGet);
+  auto goes = std::make_unique<Client>(server.port());
+  goes->Send(kGet);
+  while (count < 2) std::this_thread::yield();
+  goes.reset();
+  server.Wake();
+  EXPECT_NE(stays.ReadUntil("late\n").find("200"), std::string::npos);
+  // And once more on the same connection.
+  stays.Forget();
+  stays.Send(kGet);
+  while (count < 1) std::this_thread::yield();
+  server.Wake();
+  EXPECT_NE(stays.ReadUntil("late\n").find("200"), std::string::npos);
+  server.Stop();
+}
+
+TEST(HttpServer, AnAnswerLaterThanTheTimeOfARequestIsDropped) {
+  HttpOptions options = Options();
+  options.request_time_max_ns = 100'000'000;
+  HttpServer server(options);
+  std::vector<HttpServer::Respond> asked;  // of the server's thread
+  std::promise<void> answered;
+  server.AddLateRoute(
+      "/late", {"GET"},
+      [&](const HttpRequest&, const HttpServer::Respond& respond) { asked.push_back(respond); });
+  server.SetOnWake([&] {
+    for (const HttpServer::Respond& respond : asked) respond({200, "text/plain", "late\n"});
+    answered.set_value();
+  });
+  ASSERT_TRUE(server.Start().ok());
+  Client client(server.port());
+  client.Send("GET /late HTTP/1.1\r\nHost: h\r\n\r\n");
+  EXPECT_TRUE(client.ClosedWithin(kPatienceMs));
+  server.Wake();
+  answered.get_future().wait();
+  EXPECT_EQ(server.rejects().time.load(), 1U);
 }
 
 TEST(HttpServer, ABurstOfConnectionsDoesNotPassTheBound) {

@@ -28,7 +28,7 @@ class Recorder {
  public:
   explicit Recorder(const std::string& path, RuleWatcherOptions options = Quick()) {
     auto watcher = RuleWatcher::Start(
-        path, "", options,
+        path, {}, options,
         {[this](std::vector<RuleFile> files, std::string hash) { Change(files, hash); },
          [this](const absl::Status& status) {
            MutexLock lock(mutex_);
@@ -232,7 +232,7 @@ TEST(RuleWatcher, ReportsAtStartWhatTheCallerDoesNotHave) {
   int changes = 0;
   std::string content;
   {
-    auto watcher = RuleWatcher::Start(folder.path(), "", Recorder::Quick(),
+    auto watcher = RuleWatcher::Start(folder.path(), {}, Recorder::Quick(),
                                       {[&](std::vector<RuleFile> files, const std::string&) {
                                          ++changes;
                                          content = files.at(0).content;
@@ -242,6 +242,41 @@ TEST(RuleWatcher, ReportsAtStartWhatTheCallerDoesNotHave) {
   }  // the first reading ends before the watcher does
   EXPECT_EQ(changes, 1);
   EXPECT_EQ(content, "1");
+}
+
+// A caller that read the folder in vain has said so already.
+TEST(RuleWatcher, IsSilentAboutTheFailureThatTheCallerKnows) {
+  const TempFolder folder;
+  const std::string path = folder.At("rules");
+  for (const bool known : {true, false}) {
+    int statuses = 0;
+    const absl::Status failed = known ? ReadRuleFolder(path, {}).status() : absl::OkStatus();
+    {
+      auto watcher = RuleWatcher::Start(path, {"", failed}, Recorder::Quick(),
+                                        {[](std::vector<RuleFile>, const std::string&) {},
+                                         [&](const absl::Status&) { ++statuses; }});
+      ASSERT_TRUE(watcher.ok());
+    }  // the first reading ends before the watcher does
+    EXPECT_EQ(statuses, known ? 0 : 1);
+  }
+}
+
+TEST(RuleWatcher, SaysThatTheFolderCanBeReadAgainWhereTheCallerReadItInVain) {
+  const TempFolder folder;
+  const std::string path = folder.At("rules");
+  const absl::Status failed = ReadRuleFolder(path, {}).status();
+  folder.Write("rules/a.yaml", "1");
+  std::vector<std::string> reports;
+  {
+    auto watcher = RuleWatcher::Start(
+        path, {"", failed}, Recorder::Quick(),
+        {[&](const std::vector<RuleFile>& files, const std::string&) {
+           reports.push_back(files.at(0).content);
+         },
+         [&](const absl::Status& status) { reports.push_back(status.ToString()); }});
+    ASSERT_TRUE(watcher.ok());
+  }
+  EXPECT_EQ(reports, (std::vector<std::string>{"1", "OK"}));
 }
 
 TEST(RuleWatcher, IsSilentWhenTheContentStaysTheSame) {
@@ -320,7 +355,7 @@ TEST(RuleWatcher, StopsAtOnceAfterStart) {
   folder.Write("a.yaml", "1");
   const auto begin = Now();
   for (int round = 0; round < 200; ++round) {
-    auto watcher = RuleWatcher::Start(folder.path(), "", Recorder::Quick(),
+    auto watcher = RuleWatcher::Start(folder.path(), {}, Recorder::Quick(),
                                       {[](std::vector<RuleFile>, const std::string&) {}, nullptr});
     ASSERT_TRUE(watcher.ok());
   }

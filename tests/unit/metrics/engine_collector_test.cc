@@ -345,7 +345,7 @@ TEST(EngineCollector, ListenersAreAskedAndMayBeAbsent) {
   Tested tested;
   const Scrape without = tested.Get();
   for (const char* family : {"weir_inflight_requests", "weir_connections",
-                             "weir_http_rejected_total", "weir_connections_rejected_total"}) {
+                             "weir_http_rejected_total", "weir_streams_rejected_total"}) {
     EXPECT_EQ(without.Count(family), 0) << family;
   }
   EngineCollectorOptions options;
@@ -359,13 +359,13 @@ TEST(EngineCollector, ListenersAreAskedAndMayBeAbsent) {
   options.listeners.http_rejected = [] {
     return std::vector<ReasonCount>{{"body", 5}, {"headers", 0}};
   };
-  options.listeners.connections_rejected = [] { return std::vector<ReasonCount>{{"total", 6}}; };
+  options.listeners.streams_rejected = [] { return std::vector<ReasonCount>{{"reflection", 6}}; };
   const Scrape scrape = tested.Get(options);
   EXPECT_EQ(scrape.Of("weir_inflight_requests"), 3);
   EXPECT_EQ(scrape.Of("weir_connections"), 4);
   EXPECT_EQ(scrape.Of(R"(weir_http_rejected_total{reason="body"})"), 5);
   EXPECT_EQ(scrape.Of(R"(weir_http_rejected_total{reason="headers"})"), 0);
-  EXPECT_EQ(scrape.Of(R"(weir_connections_rejected_total{reason="total"})"), 6);
+  EXPECT_EQ(scrape.Of(R"(weir_streams_rejected_total{reason="reflection"})"), 6);
 }
 
 TEST(EngineCollector, WithoutACellTableKeysAreLeftOut) {

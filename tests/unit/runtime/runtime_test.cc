@@ -1,10 +1,15 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <cerrno>
+#include <cstddef>
+#include <cstring>
+#include <string>
 #include <thread>
 #include <vector>
 
 #include "limiter/runtime/cpu_quota.h"
+#include "limiter/runtime/random_secret.h"
 #include "limiter/runtime/system_clock.h"
 #include "limiter/runtime/thread_executor.h"
 
@@ -24,6 +29,46 @@ TEST(SystemClock, MonotonicTimeNeverStepsBack) {
 TEST(SystemClock, WallTimeIsSinceTheUnixEpoch) {
   constexpr int64_t kYear2020Ns = 1'577'836'800'000'000'000;
   EXPECT_GT(SystemClock().Now().wall_ns, kYear2020Ns);
+}
+
+TEST(RandomSecret, IsAnotherOneEachTime) {
+  const absl::StatusOr<Secret> one = RandomSecret();
+  const absl::StatusOr<Secret> other = RandomSecret();
+  ASSERT_TRUE(one.ok() && other.ok());
+  EXPECT_NE(one->k0, other->k0);
+  EXPECT_NE(one->k1, other->k1);
+}
+
+TEST(RandomSecret, IsAnErrorWithoutRandomBytes) {
+  const absl::StatusOr<Secret> secret = RandomSecret([](void*, std::size_t, unsigned) -> ssize_t {
+    errno = ENOSYS;
+    return -1;
+  });
+  EXPECT_EQ(secret.status().code(), absl::StatusCode::kUnavailable);
+  EXPECT_NE(secret.status().message().find("Function not implemented"), std::string::npos);
+}
+
+TEST(RandomSecret, IsAnErrorWithTooFewRandomBytes) {
+  const absl::StatusOr<Secret> secret = RandomSecret(
+      [](void*, std::size_t size, unsigned) { return static_cast<ssize_t>(size) - 1; });
+  EXPECT_EQ(secret.status().code(), absl::StatusCode::kUnavailable);
+}
+
+TEST(RandomSecret, AsksAgainAfterASignal) {
+  static int calls;
+  calls = 0;
+  const absl::StatusOr<Secret> secret =
+      RandomSecret([](void* bytes, std::size_t size, unsigned) -> ssize_t {
+        if (++calls == 1) {
+          errno = EINTR;
+          return -1;
+        }
+        std::memset(bytes, 7, size);
+        return static_cast<ssize_t>(size);
+      });
+  ASSERT_TRUE(secret.ok()) << secret.status();
+  EXPECT_EQ(secret->k1, 0x0707070707070707U);
+  EXPECT_EQ(calls, 2);
 }
 
 TEST(ThreadExecutor, RunsTasksInOrderOffTheCallersThread) {
