@@ -21,6 +21,10 @@ namespace weir {
 enum class Compat : uint8_t { kNone, kRatelimit };
 enum class StoreKind : uint8_t { kMemory, kRedis };
 enum class LogFormat : uint8_t { kText, kJson };
+enum class RedisType : uint8_t { kSingle, kSentinel, kCluster };
+enum class TlsVersion : uint8_t { k12, k13 };
+// How keys are named. kRatelimit: as envoyproxy/ratelimit does, so that both count together.
+enum class RedisKeyFormat : uint8_t { kWeir, kRatelimit };
 
 struct Settings {
   // Start.
@@ -54,11 +58,54 @@ struct Settings {
   float near_limit_ratio = 0.8F;  // 32-bit as in the reference, so that thresholds agree
 
   // Store.
-  StoreKind store = StoreKind::kMemory;
+  StoreKind store = StoreKind::kMemory;  // unless chosen: kRedis where redis_url is set
   std::string cache_key_prefix;
   std::size_t keys_max = std::size_t{1} << 20;
   std::size_t state_bytes_max = std::size_t{256} << 20;
   Overflow overflow = Overflow::kAllow;
+  int64_t store_wait_ns = 10'000'000;
+  std::size_t waiting_max = 10'000;
+  int replicas = 0;  // 0: unknown
+
+  // Redis. redis_target.h makes sense of those of one server.
+  std::string redis_url;  // may hold a password; empty: 127.0.0.1:6379
+  RedisType redis_type = RedisType::kSingle;
+  std::string redis_user;
+  std::string redis_password;
+  std::string redis_password_file;
+  std::string redis_sentinel_user;
+  std::string redis_sentinel_password;
+  std::string redis_sentinel_password_file;
+  int redis_db = 0;
+  bool redis_tls = false;
+  std::string redis_tls_ca;    // PEM file; empty: those of the system
+  std::string redis_tls_cert;  // PEM file; empty: none is shown
+  std::string redis_tls_key;   // PEM file; empty: in that of the certificate
+  std::string redis_tls_server_name;
+  TlsVersion redis_tls_min_version = TlsVersion::k12;
+  bool redis_tls_skip_hostname_verification = false;
+  int64_t redis_connect_timeout_ns = 500'000'000;
+  int64_t redis_backoff_min_ns = 250'000'000;
+  int64_t redis_backoff_max_ns = 900'000'000;  // below a second: recovery is promised within one
+  int64_t redis_start_max_ns = 0;              // 0: for ever
+  std::size_t redis_in_flight_max = 10'000;
+  RedisKeyFormat redis_key_format = RedisKeyFormat::kWeir;
+  int64_t expiration_jitter_max_ns = 300'000'000'000;
+  int64_t redis_ping_interval_ns = 1'000'000'000;
+  int64_t redis_isolate_after_ns = 100'000'000;
+
+  // The second store, for rules of one second.
+  bool redis_per_second = false;
+  std::string redis_per_second_url;
+  RedisType redis_per_second_type = RedisType::kSingle;
+  std::string redis_per_second_user;
+  std::string redis_per_second_password;
+  std::string redis_per_second_password_file;
+  std::string redis_per_second_sentinel_user;
+  std::string redis_per_second_sentinel_password;
+  std::string redis_per_second_sentinel_password_file;
+  int redis_per_second_db = 0;
+  bool redis_per_second_tls = false;
 
   // Answers.
   bool response_headers_enabled = false;
@@ -69,6 +116,7 @@ struct Settings {
 
   // Health and shutdown.
   bool healthy_with_at_least_one_config = false;
+  bool redis_health_check_active_connection = false;
   int64_t drain_delay_ns = 5'000'000'000;
   int64_t drain_max_ns = 10'000'000'000;
 
@@ -97,6 +145,7 @@ struct Settings {
   int grpc_streams_max = 1000;
   std::size_t header_bytes_max = std::size_t{8} << 10;
   std::size_t health_watchers_max = 1000;
+  std::size_t reflection_streams_max = 1000;
   std::size_t http_connections_max = 256;
   std::size_t http_body_bytes_max = std::size_t{64} << 10;
   std::size_t http_header_bytes_max = std::size_t{8} << 10;

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "limiter/config/settings.h"
+#include "limiter/config/settings_environment_redis.h"
 #include "limiter/config/settings_table.h"
 #include "limiter/config/settings_value.h"
 
@@ -27,22 +28,24 @@ std::string Subject(const std::vector<std::string>& names, std::string_view sing
 
 class Reader {
  public:
-  Reader(const Environment& environment, const Settings& defaults)
-      : environment_(environment), defaults_(defaults) {}
+  Reader(const Environment& environment, const Settings& defaults, const EnvironmentScope& scope)
+      : environment_(environment), defaults_(defaults), scope_(scope) {}
 
   EnvironmentReading Read() {
-    for (const ReferenceVariable& variable : AllReferenceVariables()) ReadVariable(variable);
+    for (const ReferenceVariable& variable : AllReferenceVariables()) {
+      const bool is_redis = variable.name.starts_with("REDIS_");
+      if (!is_redis || scope_.redis) ReadVariable(variable);
+    }
     ReadAddresses();
     ReadRulesFolder();
     ReadChargeDenied();
     ReadPrometheus();
+    ReadStore();
+    if (scope_.redis) ReadRedisEnvironment(environment_, reading_);
     ReadNative();
     WarnOfMisspelt();
     for (const auto& [reason, names] : ignored_) {
       reading_.warnings.push_back(Subject(names, "is ignored: ", "are ignored: ") + reason);
-    }
-    for (const auto& [reason, names] : redis_ignored_) {
-      reading_.redis_warnings.push_back(Subject(names, "is ignored: ", "are ignored: ") + reason);
     }
     for (const auto& [condition, names] : inactive_) {
       reading_.warnings.push_back(
@@ -125,13 +128,6 @@ class Reader {
       case Treatment::kNeedsXds:
         if (!IsXds()) Add(inactive_, variable, "CONFIG_TYPE=GRPC_XDS_SOTW");
         return;
-      case Treatment::kNeedsRedis:
-        for (std::string& name : NamesOf(variable)) {
-          reading_.redis_variables.push_back(std::move(name));
-        }
-        return;
-      case Treatment::kIgnoredWithRedis:
-        return Add(redis_ignored_, variable, variable.reason);
       case Treatment::kMaps:
       case Treatment::kNoEffect:
         return;
@@ -237,6 +233,22 @@ class Reader {
     if (used == false) Set("prometheus-listen", "", "USE_PROMETHEUS");
   }
 
+  void ReadStore() {
+    const std::string* const backend = Find("BACKEND_TYPE");
+    if (backend != nullptr && !backend->empty()) Set("store", *backend, "BACKEND_TYPE");
+    constexpr const char* kJitter = "EXPIRATION_JITTER_MAX_SECONDS";
+    const std::string* const seconds = Find(kJitter);
+    if (seconds == nullptr || seconds->empty()) return;
+    if (!scope_.shared_keys) {
+      ignored_["Weir's own keys are kept exactly as long as their limit needs them"].emplace_back(
+          kJitter);
+      return;
+    }
+    uint64_t value = 0;
+    if (ParseCount(*seconds, value)) return Set("expiration-jitter-max", *seconds + "s", kJitter);
+    Error(kJitter, Quoted(*seconds) + " is not accepted, it must be a number of seconds");
+  }
+
   // Weir's own variables win over the reference's.
   void ReadNative() {
     std::vector<EnvironmentValue>& values = reading_.values;
@@ -254,12 +266,14 @@ class Reader {
     }
   }
 
-  // Not an error: Kubernetes sets WEIR_PORT and others beside a Service named weir.
+  // Not an error: Kubernetes sets WEIR_PORT and others beside a Service named weir, and
+  // WEIR_REDIS_PORT=tcp://… beside one named weir-redis.
   void WarnOfMisspelt() {
     constexpr std::string_view kPrefix = "WEIR_";
     for (auto it = environment_.lower_bound(std::string(kPrefix)); it != environment_.end(); ++it) {
       const std::string& name = it->first;
       if (!name.starts_with(kPrefix)) break;
+      if (it->second.starts_with("tcp://") || it->second.starts_with("udp://")) continue;
       std::string setting = name.substr(kPrefix.size());
       std::transform(setting.begin(), setting.end(), setting.begin(), [](unsigned char c) {
         return c == '_' ? '-' : static_cast<char>(std::tolower(c));
@@ -275,9 +289,9 @@ class Reader {
 
   const Environment& environment_;
   const Settings& defaults_;
+  const EnvironmentScope scope_;
   EnvironmentReading reading_;
   Names ignored_;
-  Names redis_ignored_;
   Names inactive_;  // by what they would need
 };
 
@@ -294,9 +308,9 @@ Environment ReadEnvironment(const char* const* entries) {
   return environment;
 }
 
-EnvironmentReading ReadSettingsEnvironment(const Environment& environment,
-                                           const Settings& defaults) {
-  return Reader(environment, defaults).Read();
+EnvironmentReading ReadSettingsEnvironment(const Environment& environment, const Settings& defaults,
+                                           const EnvironmentScope& scope) {
+  return Reader(environment, defaults, scope).Read();
 }
 
 }  // namespace weir

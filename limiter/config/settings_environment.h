@@ -34,11 +34,9 @@ enum class Treatment : uint8_t {
   kConfigType,        // CONFIG_TYPE
   kNeedsTls,          // belongs to GRPC_SERVER_USE_TLS, a warning without it
   kNeedsXds,          // belongs to CONFIG_TYPE=GRPC_XDS_SOTW, a warning without it
-  kNeedsRedis,        // an error, unless the memory store was chosen
-  kIgnoredWithRedis,  // one warning, unless the memory store was chosen
 };
 
-// A variable of the reference.
+// A variable of the reference. REDIS_… have no effect where the memory store was chosen.
 struct ReferenceVariable {
   std::string_view name;  // "STATSD_HOST"; "OTEL_*" is all that begin so
   Treatment treatment;
@@ -63,14 +61,16 @@ struct EnvironmentReading {
   std::vector<EnvironmentValue> values;  // at most one per setting
   std::vector<std::string> errors;
   std::vector<std::string> warnings;
-  // These two hold unless the memory store was chosen: variables that need the Redis store, and
-  // warnings.
-  std::vector<std::string> redis_variables;
-  std::vector<std::string> redis_warnings;
+};
+
+// Which of the reference's variables say something, by what other sources chose.
+struct EnvironmentScope {
+  bool redis = true;         // false: the memory store was chosen
+  bool shared_keys = false;  // --redis-key-format=ratelimit
 };
 
 // `defaults` gives the other half where only a host or only a port is set.
-EnvironmentReading ReadSettingsEnvironment(const Environment& environment,
-                                           const Settings& defaults);
+EnvironmentReading ReadSettingsEnvironment(const Environment& environment, const Settings& defaults,
+                                           const EnvironmentScope& scope);
 
 }  // namespace weir

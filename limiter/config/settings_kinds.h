@@ -14,6 +14,7 @@
 #include <utility>
 #include <vector>
 
+#include "limiter/config/redis_target.h"
 #include "limiter/config/settings.h"
 #include "limiter/config/settings_table.h"
 #include "limiter/config/settings_value.h"
@@ -36,6 +37,9 @@ using Choices = std::span<const std::pair<Enum, std::string_view>>;
 Choices<Compat> ChoicesOf(Compat);
 Choices<StoreKind> ChoicesOf(StoreKind);
 Choices<LogFormat> ChoicesOf(LogFormat);
+Choices<RedisType> ChoicesOf(RedisType);
+Choices<TlsVersion> ChoicesOf(TlsVersion);
+Choices<RedisKeyFormat> ChoicesOf(RedisKeyFormat);
 Choices<ChargeDenied> ChoicesOf(ChargeDenied);
 Choices<Consistency> ChoicesOf(Consistency);
 Choices<OnStoreFailure> ChoicesOf(OnStoreFailure);
@@ -97,6 +101,56 @@ struct PathForm {
   static constexpr std::string_view kText = "a path";
   static bool Parse(std::string_view text, std::string& value) {
     if (text.empty()) return false;
+    value = text;
+    return true;
+  }
+};
+
+struct OptionalPathForm {
+  static constexpr std::string_view kText = "a path, or empty";
+  static bool Parse(std::string_view text, std::string& value) {
+    value = text;
+    return true;
+  }
+};
+
+// (masked) is what is printed for a password: read back, it would be a wrong one.
+struct PasswordForm {
+  static constexpr std::string_view kText =
+      "a text without control characters that is not (masked), or empty";
+  static bool Parse(std::string_view text, std::string& value) {
+    if (HasControlCharacter(text) || text == "(masked)") return false;
+    value = text;
+    return true;
+  }
+};
+
+struct UserForm {
+  static constexpr std::string_view kText = "a text without control characters, or empty";
+  static bool Parse(std::string_view text, std::string& value) {
+    if (HasControlCharacter(text)) return false;
+    value = text;
+    return true;
+  }
+};
+
+struct ServerNameForm {
+  static constexpr std::string_view kText = "a host name, an IP address, or empty";
+  static bool Parse(std::string_view text, std::string& value) {
+    std::string ignored;
+    if (!text.empty() && !ParseTcpAddress(JoinHostPort(text, "1"), ignored)) return false;
+    value = text;
+    return true;
+  }
+};
+
+struct RedisUrlForm {
+  static constexpr std::string_view kText =
+      "HOST:PORT, /PATH, redis://USER:PASSWORD@HOST:PORT/DB, rediss://… for TLS; with sentinels "
+      "MASTER,HOST:PORT,…; of a cluster HOST:PORT,…; or empty";
+  static bool Parse(std::string_view text, std::string& value) {
+    RedisUrl ignored;
+    if (!text.empty() && !ParseRedisUrl(text, ignored)) return false;
     value = text;
     return true;
   }

@@ -15,6 +15,7 @@
 #include "absl/status/statusor.h"
 #include "limiter/config/settings.h"
 #include "limiter/config/settings_environment.h"
+#include "limiter/config/settings_redis.h"
 #include "limiter/config/settings_sources.h"
 #include "limiter/config/settings_table.h"
 
@@ -41,22 +42,6 @@ std::string Join(const std::vector<std::string>& items, std::string_view separat
   return out;
 }
 
-// "flag --threads", "environment variable WEIR_THREADS", "weir.yaml:3: threads".
-std::string Where(const Setting& setting, const Origin& origin) {
-  std::string name(setting.name);
-  switch (origin.kind) {
-    case Origin::kFlag:
-      return "flag --" + name;
-    case Origin::kEnvironment:
-      return "environment variable " + origin.detail;
-    case Origin::kFile:
-      return origin.detail + ": " + name;
-    case Origin::kDefault:
-      break;
-  }
-  return name;
-}
-
 class Loader {
  public:
   Loader(std::string_view program_name, const Environment& environment)
@@ -72,7 +57,7 @@ class Loader {
     ReadFile(read_file);
     loaded_.settings = DefaultSettings(EffectiveCompat());
     const EnvironmentReading variables =
-        ReadSettingsEnvironment(environment_, DefaultSettings(loaded_.settings.compat));
+        ReadSettingsEnvironment(environment_, DefaultSettings(loaded_.settings.compat), Scope());
     Append(variables.errors);
     for (const Setting& setting : AllSettings()) {
       loaded_.origins.emplace(setting.name, Origin());
@@ -88,7 +73,8 @@ class Loader {
       Apply(*value.setting, value.texts, {Origin::kFlag, {}});
     }
     loaded_.warnings = variables.warnings;
-    CheckStore(variables);
+    // What settings are together can be judged only where each is good.
+    if (errors_.empty()) Append(CompleteRedisSettings(loaded_));
     if (!errors_.empty()) return absl::InvalidArgumentError(Join(errors_, "\n"));
     return std::move(loaded_);
   }
@@ -111,58 +97,57 @@ class Loader {
     const absl::StatusOr<std::string> content = read_file(path_);
     if (!content.ok()) {
       const std::string reason(content.status().message());
-      errors_.push_back(Where(*FindSetting("config"), origin) + ": " + reason);
+      errors_.push_back(PlaceOf("config", origin) + ": " + reason);
       return;
     }
     file_ = ReadSettingsYaml(path_, *content);
     Append(file_.errors);
   }
 
-  // Decided before all other settings, because their defaults depend on it. A bad value counts as
-  // none here; it is reported when it is applied.
+  // Decided before all other settings, because their defaults depend on it.
   Compat EffectiveCompat() const {
-    constexpr std::string_view kName = "compat";
-    const Setting& setting = *FindSetting(kName);
     Settings settings;
-    if (const FlagValue* const flag = Find(flags_.values, kName)) {
-      if (setting.value.assign(flag->texts, settings)) return settings.compat;
-    }
-    if (const auto found = environment_.find(NativeVariable(kName)); found != environment_.end()) {
-      if (setting.value.assign({&found->second, 1}, settings)) return settings.compat;
-    }
-    if (const FileValue* const value = Find(file_.values, kName)) {
-      if (setting.value.assign(value->texts, settings)) return settings.compat;
-    }
+    if (Choose("compat", "", settings)) return settings.compat;
     const std::string_view name = program_name_.substr(program_name_.rfind('/') + 1);
     return name == "ratelimit" ? Compat::kRatelimit : Compat::kNone;
+  }
+
+  EnvironmentScope Scope() const {
+    EnvironmentScope scope;
+    Settings settings;
+    if (Choose("store", "BACKEND_TYPE", settings)) {
+      scope.redis = settings.store == StoreKind::kRedis;
+    }
+    if (Choose("redis-key-format", "", settings)) {
+      scope.shared_keys = scope.redis && settings.redis_key_format == RedisKeyFormat::kRatelimit;
+    }
+    return scope;
+  }
+
+  // Assigns the value of the first source that has a good one; false if none has. A bad value
+  // counts as none here; it is reported when it is applied.
+  bool Choose(std::string_view name, const std::string& reference_variable,
+              Settings& settings) const {
+    const Setting& setting = *FindSetting(name);
+    if (const FlagValue* const flag = Find(flags_.values, name)) {
+      if (setting.value.assign(flag->texts, settings)) return true;
+    }
+    for (const std::string& variable : {NativeVariable(name), reference_variable}) {
+      const auto found = environment_.find(variable);
+      if (found == environment_.end()) continue;
+      if (setting.value.assign({&found->second, 1}, settings)) return true;
+    }
+    const FileValue* const value = Find(file_.values, name);
+    return value != nullptr && setting.value.assign(value->texts, settings);
   }
 
   // A value that a later source overrides must be good all the same.
   void Apply(const Setting& setting, const std::vector<std::string>& texts, Origin origin) {
     if (!setting.value.assign(texts, loaded_.settings)) {
-      errors_.push_back(Where(setting, origin) + ": '" + Displayed(setting, texts) +
+      errors_.push_back(PlaceOf(setting.name, origin) + ": '" + Displayed(setting, texts) +
                         "' is not accepted, it must be " + setting.value.form());
     }
     loaded_.origins.find(setting.name)->second = std::move(origin);
-  }
-
-  // As in the reference, a Redis address without a choice of the store is a choice of Redis.
-  void CheckStore(const EnvironmentReading& variables) {
-    constexpr std::string_view kReason = "the Redis store is not in this build yet";
-    const Setting& setting = *FindSetting("store");
-    const Origin& origin = loaded_.origins.find(setting.name)->second;
-    if (loaded_.settings.store == StoreKind::kRedis) {
-      errors_.push_back(Where(setting, origin) + ": 'redis' is not accepted, " +
-                        std::string(kReason) + "; it must be memory");
-    }
-    if (origin.kind != Origin::kDefault) return;
-    loaded_.warnings.insert(loaded_.warnings.end(), variables.redis_warnings.begin(),
-                            variables.redis_warnings.end());
-    if (variables.redis_variables.empty()) return;
-    errors_.push_back("environment variable " + Join(variables.redis_variables, ", ") + ": " +
-                      std::string(kReason) +
-                      "; set BACKEND_TYPE=memory to count in this process alone, where REDIS_* "
-                      "have no effect");
   }
 
   const std::string_view program_name_;
@@ -175,6 +160,20 @@ class Loader {
 };
 
 }  // namespace
+
+std::string PlaceOf(std::string_view name, const Origin& origin) {
+  switch (origin.kind) {
+    case Origin::kFlag:
+      return "flag --" + std::string(name);
+    case Origin::kEnvironment:
+      return "environment variable " + origin.detail;
+    case Origin::kFile:
+      return origin.detail + ": " + std::string(name);
+    case Origin::kDefault:
+      break;
+  }
+  return std::string(name);
+}
 
 std::string FormatOrigin(const Origin& origin) {
   constexpr std::array<std::string_view, 4> kNames = {"default", "file", "environment", "flag"};

@@ -26,11 +26,16 @@ struct Origin {
   enum Kind : uint8_t { kDefault, kFile, kEnvironment, kFlag };
 
   Kind kind = kDefault;
-  std::string detail;  // "weir.yaml:3"; the variables' names; empty otherwise
+  // "weir.yaml:3"; the variables' names; of a default that depends on another setting: why.
+  std::string detail;
 };
 
 // "default", "file weir.yaml:3", "environment GRPC_HOST, GRPC_PORT", "flag".
 std::string FormatOrigin(const Origin& origin);
+
+// Where a setting was set, for errors: "flag --threads", "environment variable WEIR_THREADS",
+// "weir.yaml:3: threads"; only its name for a default.
+std::string PlaceOf(std::string_view name, const Origin& origin);
 
 struct LoadedSettings {
   Settings settings;

@@ -76,7 +76,7 @@ std::string YamlText(ValueKind kind, const std::string& text) {
 
 std::string YamlValue(const Setting& setting, const Settings& settings) {
   std::vector<std::string> texts = setting.value.print(settings);
-  if (setting.secret) return Quoted(Displayed(setting, texts));
+  if (setting.secrecy != Secrecy::kNone) return Quoted(Displayed(setting, texts));
   for (std::string& text : texts) text = YamlText(setting.value.kind, text);
   if (setting.value.kind != ValueKind::kList) return texts.front();
   return "[" + Join(texts, ", ") + "]";
@@ -169,6 +169,8 @@ std::string SettingsMarkdown() {
       "A bad value stops the start with an error that names it and the accepted form; so does a "
       "flag or a key that does not exist. Durations are written `5s`, `200ms`, `1h30m`; sizes in "
       "bytes or `64KiB`, `256MiB`, `1GiB`.\n"
+      "\n"
+      "Passwords, also those inside a URL, are printed nowhere: `(masked)` stands in their place.\n"
       "\n"
       "*Compat mode* is `--compat=ratelimit`, the default of a program named `ratelimit`. The "
       "environment variables of envoyproxy/ratelimit are understood in both modes; `WEIR_…` wins "

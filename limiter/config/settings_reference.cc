@@ -11,7 +11,14 @@ using T = Treatment;
 
 constexpr std::string_view kNoTls = "TLS is not in this build yet";
 constexpr std::string_view kNoXds = "rules from an xDS server are not in this build yet";
-constexpr std::string_view kNoRedis = "the Redis store is not in this build yet";
+constexpr std::string_view kSocketType =
+    "tcp wants hosts in the URL, unix a path; if unset, either; no effect unless the type is "
+    "SINGLE";
+constexpr std::string_view kRedisTypes = "SINGLE, SENTINEL or CLUSTER";
+constexpr std::string_view kRedisUrl =
+    "the same forms; /var/run/nutcracker/… is not the default, an empty one counts as unset";
+constexpr std::string_view kOneConnection =
+    "one connection to each Redis carries all calls, so that no pool can be too small";
 constexpr std::string_view kOwnBatches =
     "Weir batches by its own rule and asks all cluster slots at once";
 constexpr std::string_view kNoPool = "there is no pool of connections that could be empty";
@@ -70,11 +77,12 @@ constexpr ReferenceVariable kVariables[] = {
     {"XDS_CLIENT_MAX_MSG_SIZE_IN_BYTES", T::kNeedsXds, "", kNoXds},
     {"XDS_CLIENT_BACKOFF_RANDOM_FACTOR", T::kNeedsXds, "", kNoXds},
 
-    {"BACKEND_TYPE", T::kSets, "store", ""},
+    {"BACKEND_TYPE", T::kMaps, "store", "redis or memory; memcache is refused"},
     {"NEAR_LIMIT_RATIO", T::kSets, "near-limit-ratio", ""},
     {"CACHE_KEY_PREFIX", T::kSets, "cache-key-prefix", ""},
-    {"EXPIRATION_JITTER_MAX_SECONDS", T::kIgnored, "",
-     "state is kept exactly as long as its limit needs it"},
+    {"EXPIRATION_JITTER_MAX_SECONDS", T::kMaps, "expiration-jitter-max",
+     "with --redis-key-format=ratelimit; else ignored with a warning, because Weir's own keys are "
+     "kept exactly as long as their limit needs them"},
     {"LOCAL_CACHE_SIZE_IN_BYTES", T::kIgnored, "",
      "keys over their limit are always answered from memory, within --keys-max"},
     {"STOP_CACHE_KEY_INCREMENT_WHEN_OVERLIMIT", T::kMaps, "charge-denied", "true is over-only"},
@@ -83,47 +91,51 @@ constexpr ReferenceVariable kVariables[] = {
     {"RESPONSE_DYNAMIC_METADATA", T::kSets, "response-dynamic-metadata", ""},
 
     {"HEALTHY_WITH_AT_LEAST_ONE_CONFIG_LOADED", T::kSets, "healthy-with-at-least-one-config", ""},
-    {"REDIS_HEALTH_CHECK_ACTIVE_CONNECTION", T::kNeedsRedis, "", kNoRedis},
+    {"REDIS_HEALTH_CHECK_ACTIVE_CONNECTION", T::kSets, "redis-health-check-active-connection", ""},
 
     {"LIMIT_RESPONSE_HEADERS_ENABLED", T::kSets, "response-headers-enabled", ""},
     {"LIMIT_LIMIT_HEADER", T::kSets, "limit-header", ""},
     {"LIMIT_REMAINING_HEADER", T::kSets, "remaining-header", ""},
     {"LIMIT_RESET_HEADER", T::kSets, "reset-header", ""},
 
-    {"REDIS_PERSECOND", T::kNeedsRedis, "", kNoRedis},
-    {"REDIS_SOCKET_TYPE", T::kNeedsRedis, "", kNoRedis},
-    {"REDIS_PERSECOND_SOCKET_TYPE", T::kNeedsRedis, "", kNoRedis},
-    {"REDIS_TYPE", T::kNeedsRedis, "", kNoRedis},
-    {"REDIS_PERSECOND_TYPE", T::kNeedsRedis, "", kNoRedis},
-    {"REDIS_URL", T::kNeedsRedis, "", kNoRedis},
-    {"REDIS_PERSECOND_URL", T::kNeedsRedis, "", kNoRedis},
-    {"REDIS_AUTH", T::kNeedsRedis, "", kNoRedis},
-    {"REDIS_PERSECOND_AUTH", T::kNeedsRedis, "", kNoRedis},
-    {"REDIS_SENTINEL_AUTH", T::kNeedsRedis, "", kNoRedis},
-    {"REDIS_PERSECOND_SENTINEL_AUTH", T::kNeedsRedis, "", kNoRedis},
-    {"REDIS_TLS", T::kNeedsRedis, "", kNoRedis},
-    {"REDIS_PERSECOND_TLS", T::kNeedsRedis, "", kNoRedis},
-    {"REDIS_TLS_CLIENT_CERT", T::kNeedsRedis, "", kNoRedis},
-    {"REDIS_TLS_CLIENT_KEY", T::kNeedsRedis, "", kNoRedis},
-    {"REDIS_TLS_CACERT", T::kNeedsRedis, "", kNoRedis},
-    {"REDIS_TLS_SKIP_HOSTNAME_VERIFICATION", T::kNeedsRedis, "", kNoRedis},
-    {"REDIS_POOL_SIZE", T::kNeedsRedis, "", kNoRedis},
-    {"REDIS_PERSECOND_POOL_SIZE", T::kNeedsRedis, "", kNoRedis},
-    {"REDIS_TIMEOUT", T::kNeedsRedis, "", kNoRedis},
-    {"REDIS_PERSECOND_TIMEOUT", T::kNeedsRedis, "", kNoRedis},
-    {"REDIS_STARTUP_INITIAL_INTERVAL", T::kNeedsRedis, "", kNoRedis},
-    {"REDIS_STARTUP_MAX_INTERVAL", T::kNeedsRedis, "", kNoRedis},
-    {"REDIS_STARTUP_MAX_ELAPSED_TIME", T::kNeedsRedis, "", kNoRedis},
+    {"REDIS_PERSECOND", T::kSets, "redis-per-second", ""},
+    {"REDIS_SOCKET_TYPE", T::kMaps, "redis-url", kSocketType},
+    {"REDIS_PERSECOND_SOCKET_TYPE", T::kMaps, "redis-per-second-url", kSocketType},
+    {"REDIS_TYPE", T::kMaps, "redis-type", kRedisTypes},
+    {"REDIS_PERSECOND_TYPE", T::kMaps, "redis-per-second-type", kRedisTypes},
+    {"REDIS_URL", T::kMaps, "redis-url", kRedisUrl},
+    {"REDIS_PERSECOND_URL", T::kMaps, "redis-per-second-url", kRedisUrl},
+    {"REDIS_AUTH", T::kMaps, "redis-password", "PASSWORD, or USER:PASSWORD for --redis-user too"},
+    {"REDIS_PERSECOND_AUTH", T::kMaps, "redis-per-second-password",
+     "PASSWORD, or USER:PASSWORD for --redis-per-second-user too"},
+    {"REDIS_SENTINEL_AUTH", T::kMaps, "redis-sentinel-password",
+     "PASSWORD, or USER:PASSWORD for --redis-sentinel-user too"},
+    {"REDIS_PERSECOND_SENTINEL_AUTH", T::kMaps, "redis-per-second-sentinel-password",
+     "PASSWORD, or USER:PASSWORD for --redis-per-second-sentinel-user too"},
+    {"REDIS_TLS", T::kSets, "redis-tls", ""},
+    {"REDIS_PERSECOND_TLS", T::kSets, "redis-per-second-tls", ""},
+    {"REDIS_TLS_CLIENT_CERT", T::kSets, "redis-tls-cert", ""},
+    {"REDIS_TLS_CLIENT_KEY", T::kSets, "redis-tls-key", ""},
+    {"REDIS_TLS_CACERT", T::kSets, "redis-tls-ca", ""},
+    {"REDIS_TLS_SKIP_HOSTNAME_VERIFICATION", T::kSets, "redis-tls-skip-hostname-verification", ""},
+    {"REDIS_POOL_SIZE", T::kNoEffect, "", kOneConnection},
+    {"REDIS_PERSECOND_POOL_SIZE", T::kNoEffect, "", kOneConnection},
+    {"REDIS_TIMEOUT", T::kMaps, "redis-connect-timeout", "a warning above 1s"},
+    {"REDIS_PERSECOND_TIMEOUT", T::kMaps, "redis-connect-timeout",
+     "the longer of both; a warning without REDIS_PERSECOND=true"},
+    {"REDIS_STARTUP_INITIAL_INTERVAL", T::kSets, "redis-backoff-min", ""},
+    {"REDIS_STARTUP_MAX_INTERVAL", T::kSets, "redis-backoff-max", ""},
+    {"REDIS_STARTUP_MAX_ELAPSED_TIME", T::kSets, "redis-start-max", ""},
     {"REDIS_PIPELINE_WINDOW", T::kNoEffect, "", kOwnBatches},
     {"REDIS_PERSECOND_PIPELINE_WINDOW", T::kNoEffect, "", kOwnBatches},
     {"REDIS_CLUSTER_PIPELINE_PARALLELISM", T::kNoEffect, "", kOwnBatches},
     {"REDIS_PERSECOND_CLUSTER_PIPELINE_PARALLELISM", T::kNoEffect, "", kOwnBatches},
-    {"REDIS_PIPELINE_LIMIT", T::kIgnoredWithRedis, "", kOwnBatches},
-    {"REDIS_PERSECOND_PIPELINE_LIMIT", T::kIgnoredWithRedis, "", kOwnBatches},
-    {"REDIS_POOL_ON_EMPTY_BEHAVIOR", T::kIgnoredWithRedis, "", kNoPool},
-    {"REDIS_PERSECOND_POOL_ON_EMPTY_BEHAVIOR", T::kIgnoredWithRedis, "", kNoPool},
-    {"REDIS_POOL_ON_EMPTY_WAIT_DURATION", T::kIgnoredWithRedis, "", kNoPool},
-    {"REDIS_PERSECOND_POOL_ON_EMPTY_WAIT_DURATION", T::kIgnoredWithRedis, "", kNoPool},
+    {"REDIS_PIPELINE_LIMIT", T::kIgnored, "", kOwnBatches},
+    {"REDIS_PERSECOND_PIPELINE_LIMIT", T::kIgnored, "", kOwnBatches},
+    {"REDIS_POOL_ON_EMPTY_BEHAVIOR", T::kIgnored, "", kNoPool},
+    {"REDIS_PERSECOND_POOL_ON_EMPTY_BEHAVIOR", T::kIgnored, "", kNoPool},
+    {"REDIS_POOL_ON_EMPTY_WAIT_DURATION", T::kIgnored, "", kNoPool},
+    {"REDIS_PERSECOND_POOL_ON_EMPTY_WAIT_DURATION", T::kIgnored, "", kNoPool},
 
     {"MEMCACHE_HOST_PORT", T::kIgnored, "", kNoMemcache},
     {"MEMCACHE_SRV", T::kIgnored, "", kNoMemcache},
@@ -177,7 +189,10 @@ constexpr ReferenceVariable kVariables[] = {
 
 std::span<const ReferenceVariable> AllReferenceVariables() { return kVariables; }
 
-std::string TreatmentText(const ReferenceVariable& variable) {
+namespace {
+
+// Whatever the store.
+std::string TextOf(const ReferenceVariable& variable) {
   const std::string setting = "`--" + std::string(variable.setting) + "`";
   const std::string reason(variable.reason);
   switch (variable.treatment) {
@@ -199,12 +214,16 @@ std::string TreatmentText(const ReferenceVariable& variable) {
       return "a warning that it has no effect without GRPC_SERVER_USE_TLS=true";
     case T::kNeedsXds:
       return "a warning that it has no effect without CONFIG_TYPE=GRPC_XDS_SOTW";
-    case T::kNeedsRedis:
-      return "refused: " + reason + "; no effect with BACKEND_TYPE=memory";
-    case T::kIgnoredWithRedis:
-      return "ignored with a warning: " + reason + "; no effect with BACKEND_TYPE=memory";
   }
   return {};
+}
+
+}  // namespace
+
+std::string TreatmentText(const ReferenceVariable& variable) {
+  const bool is_redis =
+      variable.name.starts_with("REDIS_") && variable.treatment != Treatment::kNoEffect;
+  return TextOf(variable) + (is_redis ? "; no effect with BACKEND_TYPE=memory" : "");
 }
 
 }  // namespace weir

@@ -51,7 +51,9 @@ class FlagReader {
       return;
     }
     if (!argument.starts_with("--")) {
-      reading_.errors.push_back("unexpected argument '" + argument +
+      // What follows an equals sign may be a password.
+      const std::string shown = argument.substr(0, argument.find('='));
+      reading_.errors.push_back("unexpected argument '" + shown +
                                 "' (settings are written --NAME=VALUE)");
       return;
     }

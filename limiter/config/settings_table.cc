@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "limiter/config/redis_target.h"
 #include "limiter/config/rule_file_keys.h"
 #include "limiter/config/settings.h"
 #include "limiter/config/settings_kinds.h"
@@ -28,11 +29,6 @@ constexpr uint64_t kGiB = uint64_t{1} << 30;
 constexpr uint64_t kMany = 1'000'000;
 constexpr uint64_t kIntMax = std::numeric_limits<int32_t>::max();
 constexpr int64_t kMillisecondNs = 1'000'000;
-
-// The next store is known by name, so that it is refused in words.
-struct StoreChoice : Choice<&S::store> {
-  static std::string Form() { return "memory (redis is not in this build yet)"; }
-};
 
 constexpr Setting kSettings[] = {
     {"config", Group::kStart, Access<Text<&S::config>>(),
@@ -87,7 +83,9 @@ constexpr Setting kSettings[] = {
     {"near-limit-ratio", Group::kLimiting, Access<Ratio<&S::near_limit_ratio>>(),
      "Share of a limit from which on hits are counted as near it."},
 
-    {"store", Group::kStore, Access<StoreChoice>(), "Where counts are kept."},
+    {"store", Group::kStore, Access<Choice<&S::store>>(),
+     "Where counts are kept: in this process, or in a Redis that others share. Unless chosen, in "
+     "Redis where redis-url is set."},
     {"cache-key-prefix", Group::kStore, Access<Text<&S::cache_key_prefix>>(),
      "Prefix of all store keys, for several deployments on one store."},
     {"keys-max", Group::kStore, Access<Count<&S::keys_max, 64, kIntMax>>(),
@@ -96,6 +94,110 @@ constexpr Setting kSettings[] = {
      "Memory of all sliding windows together, beside the keys."},
     {"overflow", Group::kStore, Access<Choice<&S::overflow>>(),
      "What a new key is answered while the table is full of live ones."},
+    {"store-wait", Group::kStore, Access<Duration<&S::store_wait_ns, kMillisecondNs / 10>>(),
+     "How long a request waits for Redis before its rules' on_store_failure decides."},
+    {"waiting-max", Group::kStore, Access<Count<&S::waiting_max, 1, kMany>>(),
+     "Requests waiting for Redis at once; above it on_store_failure decides."},
+    {"replicas", Group::kStore, Access<Count<&S::replicas, 0, 100'000>>(),
+     "Weirs that share the Redis, for local_share before Redis has told; 0 is unknown."},
+
+    {"redis-url", Group::kRedis, Access<Formed<&S::redis_url, RedisUrlForm>>(),
+     "Where Redis is; empty is 127.0.0.1:6379. Ports may be left out. In a user and a password, % "
+     "is written %25.",
+     Secrecy::kLoginOfUrl},
+    {"redis-type", Group::kRedis, Access<Choice<&S::redis_type>>(),
+     "One Redis, one behind sentinels, or a cluster."},
+    {"redis-user", Group::kRedis, Access<Formed<&S::redis_user, UserForm>>(),
+     "ACL user; empty is the default user."},
+    {"redis-password", Group::kRedis, Access<Formed<&S::redis_password, PasswordForm>>(),
+     "Password; empty is none. On a command line others can read it: prefer redis-password-file.",
+     Secrecy::kWhole},
+    {"redis-password-file", Group::kRedis,
+     Access<Formed<&S::redis_password_file, OptionalPathForm>>(),
+     "File whose first line is the password, read at each connect, so that it can be changed "
+     "without a restart."},
+    {"redis-sentinel-user", Group::kRedis, Access<Formed<&S::redis_sentinel_user, UserForm>>(),
+     "ACL user of the sentinels."},
+    {"redis-sentinel-password", Group::kRedis,
+     Access<Formed<&S::redis_sentinel_password, PasswordForm>>(), "Password of the sentinels.",
+     Secrecy::kWhole},
+    {"redis-sentinel-password-file", Group::kRedis,
+     Access<Formed<&S::redis_sentinel_password_file, OptionalPathForm>>(),
+     "File whose first line is the password of the sentinels, read at each connect."},
+    {"redis-db", Group::kRedis, Access<Count<&S::redis_db, 0, kIntMax>>(),
+     "Number of the database."},
+    {"redis-tls", Group::kRedis, Access<Bool<&S::redis_tls>>(),
+     "Whether connections are TLS, as with rediss://."},
+    {"redis-tls-ca", Group::kRedis, Access<Formed<&S::redis_tls_ca, OptionalPathForm>>(),
+     "PEM file of the authorities that may have signed Redis' certificate; empty is the system's. "
+     "The settings of TLS hold for both stores."},
+    {"redis-tls-cert", Group::kRedis, Access<Formed<&S::redis_tls_cert, OptionalPathForm>>(),
+     "PEM file of the certificate shown to Redis; empty is none."},
+    {"redis-tls-key", Group::kRedis, Access<Formed<&S::redis_tls_key, OptionalPathForm>>(),
+     "PEM file of its key; empty is the file of the certificate."},
+    {"redis-tls-server-name", Group::kRedis,
+     Access<Formed<&S::redis_tls_server_name, ServerNameForm>>(),
+     "Name that Redis' certificate must have, also sent as SNI; empty is the host connected to."},
+    {"redis-tls-min-version", Group::kRedis, Access<Choice<&S::redis_tls_min_version>>(),
+     "Oldest version of TLS spoken."},
+    {"redis-tls-skip-hostname-verification", Group::kRedis,
+     Access<Bool<&S::redis_tls_skip_hostname_verification>>(),
+     "Whether Redis' certificate may have any name; warned about at each start."},
+    {"redis-connect-timeout", Group::kRedis,
+     Access<Duration<&S::redis_connect_timeout_ns, kMillisecondNs>>(),
+     "How long connecting may take, TLS included."},
+    {"redis-backoff-min", Group::kRedis,
+     Access<Duration<&S::redis_backoff_min_ns, kMillisecondNs>>(),
+     "Longest pause after the first failed connection; it doubles with each further one. The pause "
+     "is a random part of it, with at most two attempts a second."},
+    {"redis-backoff-max", Group::kRedis,
+     Access<Duration<&S::redis_backoff_max_ns, kMillisecondNs>>(),
+     "Longest pause between connections; up to that long after it is back Redis is not used."},
+    {"redis-start-max", Group::kRedis, Access<Duration<&S::redis_start_max_ns>>(),
+     "How long the first connection may take before the start fails; 0 is for ever."},
+    {"redis-in-flight-max", Group::kRedis, Access<Count<&S::redis_in_flight_max, 1, kMany>>(),
+     "Commands without a reply at once on one connection; above it on_store_failure decides."},
+    {"redis-key-format", Group::kRedis, Access<Choice<&S::redis_key_format>>(),
+     "Weir's own keys, or those of envoyproxy/ratelimit, so that both programs count together: "
+     "fixed windows only, each request decided by Redis."},
+    {"expiration-jitter-max", Group::kRedis, Access<Duration<&S::expiration_jitter_max_ns>>(),
+     "What is added to the expiry of keys of envoyproxy/ratelimit at most, at random; Weir's own "
+     "keys expire in time."},
+    {"redis-ping-interval", Group::kRedis,
+     Access<Duration<&S::redis_ping_interval_ns, kMillisecondNs>>(),
+     "How often Redis is asked whether it is there."},
+    {"redis-isolate-after", Group::kRedis,
+     Access<Duration<&S::redis_isolate_after_ns, kMillisecondNs>>(),
+     "How long Redis may owe a reply before no request waits for it any more."},
+
+    {"redis-per-second", Group::kRedisPerSecond, Access<Bool<&S::redis_per_second>>(),
+     "Whether rules of one second are counted in a second Redis."},
+    {"redis-per-second-url", Group::kRedisPerSecond,
+     Access<Formed<&S::redis_per_second_url, RedisUrlForm>>(),
+     "Where it is, as redis-url; it must be set.", Secrecy::kLoginOfUrl},
+    {"redis-per-second-type", Group::kRedisPerSecond, Access<Choice<&S::redis_per_second_type>>(),
+     "As redis-type."},
+    {"redis-per-second-user", Group::kRedisPerSecond,
+     Access<Formed<&S::redis_per_second_user, UserForm>>(),
+     "As redis-user; nothing is taken over from the first Redis."},
+    {"redis-per-second-password", Group::kRedisPerSecond,
+     Access<Formed<&S::redis_per_second_password, PasswordForm>>(), "As redis-password.",
+     Secrecy::kWhole},
+    {"redis-per-second-password-file", Group::kRedisPerSecond,
+     Access<Formed<&S::redis_per_second_password_file, OptionalPathForm>>(),
+     "As redis-password-file."},
+    {"redis-per-second-sentinel-user", Group::kRedisPerSecond,
+     Access<Formed<&S::redis_per_second_sentinel_user, UserForm>>(), "As redis-sentinel-user."},
+    {"redis-per-second-sentinel-password", Group::kRedisPerSecond,
+     Access<Formed<&S::redis_per_second_sentinel_password, PasswordForm>>(),
+     "As redis-sentinel-password.", Secrecy::kWhole},
+    {"redis-per-second-sentinel-password-file", Group::kRedisPerSecond,
+     Access<Formed<&S::redis_per_second_sentinel_password_file, OptionalPathForm>>(),
+     "As redis-sentinel-password-file."},
+    {"redis-per-second-db", Group::kRedisPerSecond,
+     Access<Count<&S::redis_per_second_db, 0, kIntMax>>(), "As redis-db."},
+    {"redis-per-second-tls", Group::kRedisPerSecond, Access<Bool<&S::redis_per_second_tls>>(),
+     "As redis-tls; the certificates are those of the first Redis."},
 
     {"response-headers-enabled", Group::kAnswers, Access<Bool<&S::response_headers_enabled>>(),
      "Whether answers to Envoy carry the three headers below."},
@@ -112,6 +214,11 @@ constexpr Setting kSettings[] = {
      Access<Bool<&S::healthy_with_at_least_one_config>>(),
      "Whether the service stays unhealthy until rules were loaded, even with "
      "force-start-without-rules."},
+    {"redis-health-check-active-connection", Group::kHealth,
+     Access<Bool<&S::redis_health_check_active_connection>>(),
+     "Whether the service is unhealthy while Redis is out of reach; if not, on_store_failure is "
+     "all "
+     "that changes then."},
     {"drain-delay", Group::kHealth, Access<Duration<&S::drain_delay_ns>>(),
      "How long the service goes on serving after SIGTERM while it says NOT_SERVING."},
     {"drain-max", Group::kHealth, Access<Duration<&S::drain_max_ns>>(),
@@ -136,7 +243,7 @@ constexpr Setting kSettings[] = {
 
     {"message-bytes-max", Group::kRequestBounds,
      Access<Bytes<&S::message_bytes_max, kKiB, 64 * kMiB>>(),
-     "Largest gRPC message; above it RESOURCE_EXHAUSTED."},
+     "Largest gRPC message; above it RESOURCE_EXHAUSTED, uncounted beyond four times of it."},
     {"descriptors-max", Group::kRequestBounds, Access<Count<&S::descriptors_max, 1, 10'000>>(),
      "Descriptors per request; above it INVALID_ARGUMENT."},
     {"entries-max", Group::kRequestBounds, Access<Count<&S::entries_max, 1, 1000>>(),
@@ -154,13 +261,16 @@ constexpr Setting kSettings[] = {
      "Calls being decided at once; above it RESOURCE_EXHAUSTED."},
 
     {"grpc-streams-max", Group::kConnectionBounds, Access<Count<&S::grpc_streams_max, 1, kMany>>(),
-     "Calls at once on one gRPC connection; further ones wait at the client."},
+     "Calls at once on one gRPC connection; further ones wait at the client, uncounted."},
     {"header-bytes-max", Group::kConnectionBounds,
      Access<Bytes<&S::header_bytes_max, kKiB, kMiB>>(),
-     "Headers of one gRPC call; above it RESOURCE_EXHAUSTED."},
+     "Headers of one gRPC call; above it grpc++ answers RESOURCE_EXHAUSTED, uncounted."},
     {"health-watchers-max", Group::kConnectionBounds,
      Access<Count<&S::health_watchers_max, 1, kMany>>(),
      "Health/Watch streams at once; above it RESOURCE_EXHAUSTED."},
+    {"reflection-streams-max", Group::kConnectionBounds,
+     Access<Count<&S::reflection_streams_max, 1, kMany>>(),
+     "Reflection streams at once; above it RESOURCE_EXHAUSTED."},
     {"http-connections-max", Group::kConnectionBounds,
      Access<Count<&S::http_connections_max, 1, 65'536>>(),
      "Connections at once on each HTTP listener; further ones wait."},
@@ -192,6 +302,8 @@ constexpr std::string_view kTitles[kSettingGroupCount] = {"Start",
                                                           "Listeners",
                                                           "Limiting",
                                                           "Store",
+                                                          "Redis",
+                                                          "Redis for one-second rules",
                                                           "Answers",
                                                           "Health and shutdown",
                                                           "Logs",
@@ -204,6 +316,13 @@ constexpr std::pair<Compat, std::string_view> kCompat[] = {{Compat::kNone, "none
                                                            {Compat::kRatelimit, "ratelimit"}};
 constexpr std::pair<StoreKind, std::string_view> kStoreKind[] = {{StoreKind::kMemory, "memory"},
                                                                  {StoreKind::kRedis, "redis"}};
+constexpr std::pair<RedisType, std::string_view> kRedisType[] = {{RedisType::kSingle, "single"},
+                                                                 {RedisType::kSentinel, "sentinel"},
+                                                                 {RedisType::kCluster, "cluster"}};
+constexpr std::pair<TlsVersion, std::string_view> kTlsVersion[] = {{TlsVersion::k12, "1.2"},
+                                                                   {TlsVersion::k13, "1.3"}};
+constexpr std::pair<RedisKeyFormat, std::string_view> kRedisKeyFormat[] = {
+    {RedisKeyFormat::kWeir, "weir"}, {RedisKeyFormat::kRatelimit, "ratelimit"}};
 constexpr std::pair<LogFormat, std::string_view> kLogFormat[] = {{LogFormat::kText, "text"},
                                                                  {LogFormat::kJson, "json"}};
 constexpr std::pair<ChargeDenied, std::string_view> kChargeDenied[] = {
@@ -225,6 +344,9 @@ constexpr std::pair<Overflow, std::string_view> kOverflow[] = {{Overflow::kAllow
 Choices<Compat> ChoicesOf(Compat) { return kCompat; }
 Choices<StoreKind> ChoicesOf(StoreKind) { return kStoreKind; }
 Choices<LogFormat> ChoicesOf(LogFormat) { return kLogFormat; }
+Choices<RedisType> ChoicesOf(RedisType) { return kRedisType; }
+Choices<TlsVersion> ChoicesOf(TlsVersion) { return kTlsVersion; }
+Choices<RedisKeyFormat> ChoicesOf(RedisKeyFormat) { return kRedisKeyFormat; }
 Choices<ChargeDenied> ChoicesOf(ChargeDenied) { return kChargeDenied; }
 Choices<Consistency> ChoicesOf(Consistency) { return kConsistency; }
 Choices<OnStoreFailure> ChoicesOf(OnStoreFailure) { return kOnStoreFailure; }
@@ -285,9 +407,9 @@ std::string Displayed(const Setting& setting, std::span<const std::string> texts
   std::string out;
   for (const std::string& text : texts) {
     if (!out.empty()) out += ',';
-    out += text;
+    out += setting.secrecy == Secrecy::kLoginOfUrl ? MaskRedisUrl(text) : text;
   }
-  return setting.secret && !out.empty() ? "(masked)" : out;
+  return setting.secrecy == Secrecy::kWhole && !out.empty() ? "(masked)" : out;
 }
 
 }  // namespace weir

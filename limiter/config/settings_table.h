@@ -21,6 +21,8 @@ enum class SettingGroup : uint8_t {
   kListeners,
   kLimiting,
   kStore,
+  kRedis,
+  kRedisPerSecond,
   kAnswers,
   kHealth,
   kLogs,
@@ -29,7 +31,7 @@ enum class SettingGroup : uint8_t {
   kConnectionBounds,
   kRuleBounds,
 };
-inline constexpr int kSettingGroupCount = 12;
+inline constexpr int kSettingGroupCount = 14;
 std::string_view SettingGroupTitle(SettingGroup group);
 
 enum class ValueKind : uint8_t { kBool, kNumber, kText, kList };
@@ -46,12 +48,15 @@ struct ValueAccess {
   std::vector<std::string> (*print)(const Settings& settings);
 };
 
+// What of a value is never printed.
+enum class Secrecy : uint8_t { kNone, kWhole, kLoginOfUrl };
+
 struct Setting {
   std::string_view name;  // "grpc-listen"
   SettingGroup group;
   ValueAccess value;
   std::string_view help;  // one sentence with unit
-  bool secret = false;    // its value is never printed
+  Secrecy secrecy = Secrecy::kNone;
 };
 
 // All settings, those of a group together.
@@ -66,7 +71,7 @@ std::string NativeVariable(std::string_view name);
 // The setting whose name a misspelt one is near; nullptr if none is.
 const Setting* NearestSetting(std::string_view name);
 
-// Texts as shown to people: joined by commas, "(masked)" for a secret that is not empty.
+// Texts as shown to people: joined by commas, "(masked)" in place of a secret that is not empty.
 std::string Displayed(const Setting& setting, std::span<const std::string> texts);
 
 }  // namespace weir

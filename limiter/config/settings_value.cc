@@ -252,6 +252,11 @@ std::vector<std::string> SplitList(std::string_view text) {
   return out;
 }
 
+bool HasControlCharacter(std::string_view text) {
+  return std::any_of(text.begin(), text.end(),
+                     [](unsigned char c) { return c < 0x20 || c == 0x7F; });
+}
+
 bool ParseTag(std::string_view text, std::pair<std::string, std::string>& value) {
   const size_t colon = text.find(':');
   if (colon == std::string_view::npos || colon == 0) return false;

@@ -51,6 +51,9 @@ bool ParseLogLevel(std::string_view text, std::string& value);
 // The items between commas, without the spaces around them; empty ones are left out.
 std::vector<std::string> SplitList(std::string_view text);
 
+// Whether it holds a byte below 0x20, or 0x7F.
+bool HasControlCharacter(std::string_view text);
+
 // "name:value".
 bool ParseTag(std::string_view text, std::pair<std::string, std::string>& value);
 

@@ -17,7 +17,6 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
-using ::testing::Not;
 
 // What is given to one start; the defaults are an empty command line and environment.
 struct Start {
@@ -128,9 +127,10 @@ TEST(LoadSettings, HelpIsAnsweredWhateverElseIsWrong) {
 TEST(LoadSettings, EverySettingIsAFlagAVariableAndAKey) {
   // Values other than the defaults, so that each source shows.
   const Settings defaults = DefaultSettings(Compat::kNone);
-  const std::vector<std::string> candidates = {
-      "true", "false", "7",     "99",    "300",    "4KiB",      "2s",      "deny", "error",
-      "json", "never", "exact", "x.y:1", "/other", "ratelimit", "x-other", "0.5",  "memory"};
+  const std::vector<std::string> candidates = {"true",    "false", "7",     "99",     "300",
+                                               "4KiB",    "2s",    "deny",  "error",  "json",
+                                               "never",   "exact", "x.y:1", "/other", "ratelimit",
+                                               "x-other", "0.5",   "redis", "1.3",    "cluster"};
   for (const Setting& setting : AllSettings()) {
     Settings changed = defaults;
     std::string text;
@@ -141,8 +141,7 @@ TEST(LoadSettings, EverySettingIsAFlagAVariableAndAKey) {
       changed = trial;
       break;
     }
-    // The memory store is the only one; the server file cannot name itself.
-    if (setting.name == "store" || setting.name == "config") continue;
+    if (setting.name == "config") continue;  // the server file cannot name itself
     ASSERT_FALSE(text.empty()) << setting.name;
     const std::string name(setting.name);
     const std::vector<std::string> expected = setting.value.print(changed);
@@ -161,8 +160,9 @@ TEST(LoadSettings, EverySettingRefusesWhatItCannotBe) {
     if (text.empty() || setting.value.form().starts_with("a path")) continue;
     const std::string errors =
         Errors({"weir", {"--" + std::string(setting.name) + "=" + text}, {}, ""});
-    EXPECT_EQ(errors, "flag --" + std::string(setting.name) +
-                          ": '\x01' is not accepted, it must be " + setting.value.form());
+    EXPECT_EQ(errors, "flag --" + std::string(setting.name) + ": '" +
+                          Displayed(setting, {&text, 1}) + "' is not accepted, it must be " +
+                          setting.value.form());
   }
 }
 
@@ -212,41 +212,15 @@ TEST(LoadSettings, CompatIsASettingLikeOthers) {
             "flag --compat: 'envoy' is not accepted, it must be none or ratelimit");
 }
 
-TEST(LoadSettings, RedisIsRefusedUnlessMemoryIsChosen) {
-  const Environment redis = {{"REDIS_URL", "redis://user:hunter2@redis:6379"},
-                             {"REDIS_AUTH", "hunter2"},
-                             {"REDIS_PIPELINE_LIMIT", "8"}};
-  const std::string errors = Errors({"weir", {}, redis, ""});
-  EXPECT_EQ(errors,
-            "environment variable REDIS_URL, REDIS_AUTH: the Redis store is not in this build yet; "
-            "set BACKEND_TYPE=memory to count in this process alone, where REDIS_* have no effect");
-  for (Start start : {Start{"weir", {"--store=memory"}, redis, ""},
-                      Start{"weir", {"--config=weir.yaml"}, redis, "store: memory\n"}}) {
-    const LoadedSettings loaded = LoadOk(start);
-    EXPECT_EQ(loaded.settings.store, StoreKind::kMemory);
-    EXPECT_THAT(loaded.warnings, IsEmpty());
-  }
-  Start chosen{"weir", {}, redis, ""};
-  chosen.environment["BACKEND_TYPE"] = "memory";
-  EXPECT_THAT(LoadOk(chosen).warnings, IsEmpty());
-  chosen.environment["BACKEND_TYPE"] = "redis";
-  EXPECT_EQ(Errors(chosen),
-            "environment variable BACKEND_TYPE: 'redis' is not accepted, the Redis store is not in "
-            "this build yet; it must be memory");
-  chosen.arguments = {"--store=memory"};
-  EXPECT_EQ(OriginOf(LoadOk(chosen), "store"), "flag");
-  chosen = {"weir", {}, {{"BACKEND_TYPE", "memcache"}}, ""};
-  EXPECT_THAT(Errors(chosen),
-              "environment variable BACKEND_TYPE: 'memcache' is not accepted, it must be memory "
-              "(redis is not in this build yet)");
-}
-
 TEST(LoadSettings, SecretsAreNeverShown) {
   Setting setting = *FindSetting("cache-key-prefix");
-  const std::vector<std::string> texts = {"hunter2"};
-  EXPECT_EQ(Displayed(setting, texts), "hunter2");
-  setting.secret = true;
+  const std::vector<std::string> texts = {"redis://u:hunter2@h"};
+  EXPECT_EQ(Displayed(setting, texts), "redis://u:hunter2@h");
+  setting.secrecy = Secrecy::kWhole;
   EXPECT_EQ(Displayed(setting, texts), "(masked)");
+  EXPECT_EQ(Displayed(setting, {}), "");
+  setting.secrecy = Secrecy::kLoginOfUrl;
+  EXPECT_EQ(Displayed(setting, texts), "redis://(masked)@h");
   EXPECT_EQ(Displayed(setting, {}), "");
 }
 
