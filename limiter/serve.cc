@@ -1,7 +1,6 @@
 #include "limiter/serve.h"
 
 #include <spdlog/spdlog.h>
-#include <sys/random.h>
 
 #include <algorithm>
 #include <atomic>
@@ -10,12 +9,14 @@
 #include <cstdio>
 #include <ctime>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "limiter/admin/http_server.h"
 #include "limiter/admin/pages.h"
+#include "limiter/config/redis_target.h"
 #include "limiter/config/rule_folder.h"
 #include "limiter/config/settings_print.h"
 #include "limiter/config/watcher.h"
@@ -25,11 +26,13 @@
 #include "limiter/metrics/engine_collector.h"
 #include "limiter/metrics/render.h"
 #include "limiter/metrics/tag.h"
+#include "limiter/redis.h"
 #include "limiter/rpc/health.h"
 #include "limiter/rpc/limiter_handler.h"
 #include "limiter/rpc/rate_limit_handler.h"
 #include "limiter/rules.h"
 #include "limiter/runtime/cpu_quota.h"
+#include "limiter/runtime/random_secret.h"
 #include "limiter/runtime/system_clock.h"
 #include "limiter/runtime/thread_executor.h"
 #include "limiter/runtime/version.h"
@@ -40,15 +43,6 @@ namespace weir {
 namespace {
 
 constexpr int kThreadsMax = 4;
-
-// Of this process: with the memory store nobody else needs to find its keys.
-Secret RandomSecret() {
-  Secret secret;
-  if (getrandom(&secret, sizeof(secret), 0) != sizeof(secret)) {
-    spdlog::warn("no random secret for keys from the kernel: callers could make keys collide");
-  }
-  return secret;
-}
 
 RpcOptions RpcOptionsOf(const Settings& settings) {
   RpcOptions options;
@@ -81,6 +75,7 @@ GrpcOptions GrpcOptionsOf(const Settings& settings) {
   options.connection_age_max_ns = settings.grpc_max_connection_age_ns;
   options.connection_age_grace_ns = settings.grpc_max_connection_age_grace_ns;
   options.reflection = settings.reflection;
+  options.reflection_streams_max = settings.reflection_streams_max;
   return options;
 }
 
@@ -112,23 +107,25 @@ std::string WithPort(const std::string& address, int port) {
 // reverse.
 class Server {
  public:
-  explicit Server(const LoadedSettings& loaded)
+  // `secret` is of this process: with the memory store nobody else needs to find its keys, and with
+  // `redis`, if given, it is only proposed.
+  Server(const LoadedSettings& loaded, const Secret& secret, std::optional<RedisStoreOptions> redis)
       : settings_(loaded.settings),
         rpc_options_(RpcOptionsOf(settings_)),
         series_(settings_.metrics_max_series),
-        store_({.keys_max = settings_.keys_max,
-                .ring_bytes_max = settings_.state_bytes_max,
-                .overflow = settings_.overflow}),
+        memory_(redis.has_value() ? nullptr : NewMemoryStore(settings_)),
+        redis_(redis.has_value() ? NewRedisStore(*std::move(redis)) : nullptr),
         engine_({.shadow_mode = settings_.shadow_mode,
                  .quota_mode = settings_.quota_mode,
-                 .count_stats = ReferenceFamilies()},
-                clock_, store_, executor_, series_),
+                 .count_stats = ReferenceFamilies(),
+                 .store_wait_ns = settings_.store_wait_ns},
+                clock_, memory_ != nullptr ? *memory_ : redis_->store(), executor_, series_),
         health_(settings_.force_start_without_rules && !settings_.healthy_with_at_least_one_config),
         rules_({.merge_domains = settings_.merge_domains,
                 .file_bytes_max = settings_.rules_file_bytes_max,
                 .depth_max = settings_.rules_depth_max,
                 .nodes_max = settings_.rules_nodes_max},
-               {.secret = RandomSecret(),
+               {.secret = secret,
                 .key_prefix = settings_.cache_key_prefix,
                 .consistency = settings_.consistency_default,
                 .on_store_failure = settings_.store_failure_default,
@@ -140,28 +137,31 @@ class Server {
         http_(HttpOptionsOf(settings_, "http-listen", settings_.http_listen)),
         admin_(HttpOptionsOf(settings_, "admin-listen", settings_.admin_listen)),
         prometheus_(HttpOptionsOf(settings_, "prometheus-listen", settings_.prometheus_listen)),
-        collector_(engine_, &store_.cells(), config_status_, CollectorOptions()) {
+        collector_(engine_, memory_ != nullptr ? &memory_->cells() : &redis_->shared().cells(),
+                   config_status_, CollectorOptions()) {
     AddPages(loaded);
   }
 
   // What runs on threads of its own stops before anything it uses is destroyed.
   ~Server() {
     watcher_.reset();
+    Stop();
+    // Before the listeners that its late answers wake.
+    if (redis_ != nullptr) redis_->Stop();
     http_.Stop();
     admin_.Stop();
     prometheus_.Stop();
-    Stop();
   }
 
   // Opens all listeners, then loads the rules: until then callers are told to come back.
   absl::Status Start() {
-    absl::Status status = grpc_.Start();
+    absl::Status status = redis_ != nullptr ? redis_->Start() : absl::OkStatus();
+    if (status.ok()) status = grpc_.Start();
     if (status.ok()) status = http_.Start();
     if (status.ok()) status = admin_.Start();
     if (status.ok() && !settings_.prometheus_listen.empty()) status = prometheus_.Start();
     if (!status.ok()) return status;
-    const std::string hash = LoadRules();
-    absl::StatusOr<std::unique_ptr<RuleWatcher>> watcher = WatchRules(hash);
+    absl::StatusOr<std::unique_ptr<RuleWatcher>> watcher = WatchRules(LoadRules());
     if (!watcher.ok()) return watcher.status();
     watcher_ = std::move(*watcher);
     return absl::OkStatus();
@@ -188,12 +188,32 @@ class Server {
   void Stop() { grpc_.Drain(settings_.drain_max_ns); }
 
  private:
+  static std::unique_ptr<MemoryStore> NewMemoryStore(const Settings& settings) {
+    return std::make_unique<MemoryStore>(
+        MemoryStoreOptions{.keys_max = settings.keys_max,
+                           .ring_bytes_max = settings.state_bytes_max,
+                           .overflow = settings.overflow});
+  }
+
+  std::unique_ptr<RedisStore> NewRedisStore(RedisStoreOptions options) {
+    // Names are looked up on a thread of their own: they may take seconds.
+    resolver_ = std::make_unique<ThreadExecutor>();
+    return std::make_unique<RedisStore>(
+        std::move(options), clock_, *resolver_, &LogNote, [this](const Secret& secret) {
+          executor_.Post([this, secret] { rules_.SetSecret(secret); });
+        });
+  }
+
   EngineCollectorOptions CollectorOptions() {
     EngineCollectorOptions options;
     options.build = {kVersion, kRevision, __VERSION__, GrpcVersion()};
     options.listeners.inflight_requests = [this] { return grpc_.in_flight(); };
     options.listeners.connections = [this] {
       return http_.connections() + admin_.connections() + prometheus_.connections();
+    };
+    options.listeners.streams_rejected = [this] {
+      return std::vector<ReasonCount>{{"health_watchers", grpc_.watchers_refused()},
+                                      {"reflection", grpc_.reflection_refused()}};
     };
     options.listeners.http_rejected = [this] {
       std::vector<ReasonCount> counts;
@@ -210,6 +230,9 @@ class Server {
       add("connections", &HttpRejects::connections);
       return counts;
     };
+    if (redis_ != nullptr) {
+      options.store = [this] { return StatusOf(*redis_, clock_.Now()); };
+    }
     options.reference_families = ReferenceFamilies();
     options.tags = TagsOf(settings_);
     return options;
@@ -227,7 +250,11 @@ class Server {
     };
     AddPublicPages(
         {health_, engine_, engine_.AddWorker(), rate_limit_, metrics, kMetricsContentType}, http_);
-    AddDebugPages({engine_, PrintSettings(loaded), kVersion, metrics}, admin_);
+    const auto store = [this] {
+      return redis_ == nullptr ? std::string("memory")
+                               : StatusText(StatusOf(*redis_, clock_.Now()));
+    };
+    AddDebugPages({engine_, PrintSettings(loaded), kVersion, metrics, store}, admin_);
     AddMetricsPage(settings_.prometheus_path, metrics, kMetricsContentType, prometheus_);
   }
 
@@ -239,30 +266,34 @@ class Server {
     return options;
   }
 
-  std::string LoadRules() {
+  KnownRules LoadRules() {
     const absl::StatusOr<std::vector<RuleFile>> files =
         ReadRuleFolder(settings_.rules_dir, FolderOptions());
     if (!files.ok()) {
       rules_.Unreadable(std::string(files.status().message()));
-      return "";
+      return {"", files.status()};
     }
     std::string hash = HashRuleFiles(*files);
     rules_.Load(*files, hash);
-    return hash;
+    return {std::move(hash), absl::OkStatus()};
   }
 
-  absl::StatusOr<std::unique_ptr<RuleWatcher>> WatchRules(const std::string& hash) {
+  absl::StatusOr<std::unique_ptr<RuleWatcher>> WatchRules(KnownRules known) {
     RuleWatcherOptions options;
     options.debounce_ms = settings_.rules_debounce_ns / 1'000'000;
     options.poll_interval_ms = settings_.rules_poll_ns / 1'000'000;
     options.folder = FolderOptions();
     return RuleWatcher::Start(
-        settings_.rules_dir, hash, options,
+        settings_.rules_dir, std::move(known), options,
         {.on_change = [this](const std::vector<RuleFile>& files,
                              const std::string& now) { rules_.Load(files, now); },
          .on_status =
              [this](const absl::Status& status) {
-               if (!status.ok()) rules_.Unreadable(std::string(status.message()));
+               if (status.ok()) {
+                 rules_.ReadableAgain();
+               } else {
+                 rules_.Unreadable(std::string(status.message()));
+               }
              }});
   }
 
@@ -271,7 +302,9 @@ class Server {
   SystemClock clock_;
   ThreadExecutor executor_;
   SeriesRegistry series_;
-  MemoryStore store_;
+  std::unique_ptr<ThreadExecutor> resolver_;
+  std::unique_ptr<MemoryStore> memory_;  // either this
+  std::unique_ptr<RedisStore> redis_;    // or that
   Engine engine_;
   Health health_;
   ConfigStatus config_status_;
@@ -285,6 +318,16 @@ class Server {
   EngineCollector collector_;
   std::unique_ptr<RuleWatcher> watcher_;
 };
+
+void LogStore(const LoadedSettings& loaded) {
+  const std::string origin = FormatOrigin(loaded.origins.at("store"));
+  if (loaded.settings.store == StoreKind::kMemory) {
+    spdlog::info("store: memory ({}); limits hold for the callers of this process", origin);
+  } else {
+    spdlog::info("store: redis ({}), {}; limits hold for all that share it", origin,
+                 RedisTargetText(MainRedisTarget(loaded.settings)));
+  }
+}
 
 // Waits for a signal of `signals`, for ever if timeout_ns is negative; 0: none came in time.
 int WaitForSignal(const sigset_t& signals, int64_t timeout_ns) {
@@ -314,9 +357,24 @@ int Serve(const LoadedSettings& loaded) {
     spdlog::error("settings: extra-tags: {}", std::string(tags.message()));
     return kExitUsage;
   }
-  spdlog::info("store: memory ({}); limits hold for the callers of this process",
-               FormatOrigin(loaded.origins.at("store")));
-  Server server(loaded);
+  const absl::StatusOr<Secret> secret = RandomSecret();
+  if (!secret.ok()) {
+    spdlog::error("start: {}", std::string(secret.status().message()));
+    return kExitUsage;
+  }
+  std::optional<RedisStoreOptions> redis;
+  if (loaded.settings.store == StoreKind::kRedis) {
+    const absl::StatusOr<Secret> incarnation = RandomSecret();
+    absl::StatusOr<RedisStoreOptions> options =
+        RedisOptionsOf(loaded.settings, *secret, incarnation.value_or(*secret));
+    if (!options.ok()) {
+      spdlog::error("settings: {}", std::string(options.status().message()));
+      return kExitUsage;
+    }
+    redis = *std::move(options);
+  }
+  LogStore(loaded);
+  Server server(loaded, *secret, std::move(redis));
   if (const absl::Status status = server.Start(); !status.ok()) {
     spdlog::error("start: {}", std::string(status.message()));
     return kExitFailed;

@@ -10,7 +10,6 @@ namespace weir {
 namespace {
 
 constexpr char kBase64Url[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-constexpr uint64_t kLogicalShards = 256;
 
 }  // namespace
 
@@ -45,8 +44,7 @@ std::string StoreKey(std::string_view prefix, const Key& key) {
   }
   text.resize(22);  // 128 bits
   std::array<char, 16> tag{};
-  std::snprintf(tag.data(), tag.size(),
-                "weir1:{s%03u}:", static_cast<unsigned>(key.lo % kLogicalShards));
+  std::snprintf(tag.data(), tag.size(), "weir1:{s%03u}:", LogicalShard(key));
   return std::string(prefix) + tag.data() + text;
 }
 

@@ -32,6 +32,12 @@ inline Key KeyOf(const SipHasher& hasher) {
   return {hash.first, hash.second};
 }
 
+// Each key belongs to one of these for good; a clustered store holds a shard in one place.
+inline constexpr uint32_t kLogicalShards = 256;
+inline uint32_t LogicalShard(const Key& key) {
+  return static_cast<uint32_t>(key.lo % kLogicalShards);
+}
+
 // "<prefix>weir1:{s042}:<22 characters>": the record format, one of 256 logical shards as a hash
 // tag for clustered stores, the key in base64url.
 std::string StoreKey(std::string_view prefix, const Key& key);

@@ -109,7 +109,7 @@ void EngineCollector::AddCells(Families& families) const {
 
 void EngineCollector::AddConfig(Families& families, const ConfigStatus::Snapshot& config) const {
   families.Gauge("weir_config_last_reload_successful",
-                 "Whether the last configuration read came into force.");
+                 "Whether the configuration read last is in force.");
   families.Add({}, config.last_successful ? 1.0 : 0.0);
   families.Gauge("weir_config_last_reload_success_timestamp_seconds",
                  "Unix time at which the configuration in force came into force.");
@@ -134,11 +134,12 @@ void EngineCollector::AddListeners(Families& families) const {
     families.Gauge("weir_connections", "Client connections open.");
     families.Add({}, listeners.connections());
   }
-  AddReasons(families, "weir_connections_rejected_total", "Connections refused, by reason.",
-             listeners.connections_rejected);
   AddReasons(families, "weir_http_rejected_total",
-             "HTTP requests refused before they reached a handler, by reason.",
+             "What the HTTP listeners refused before it reached a handler, by reason.",
              listeners.http_rejected);
+  AddReasons(families, "weir_streams_rejected_total",
+             "gRPC streams refused because too many of their kind were open, by kind.",
+             listeners.streams_rejected);
 }
 
 std::vector<prometheus::MetricFamily> EngineCollector::Collect() const {
@@ -154,6 +155,7 @@ std::vector<prometheus::MetricFamily> EngineCollector::Collect() const {
   AddRefusals(families, workers);
   AddListeners(families);
   AddCells(families);
+  if (options_.store) AddStoreFamilies(families, options_.store());
   AddConfig(families, config);
   const BuildInfo& build = options_.build;
   families.Gauge("weir_build_info", "What was built, from what and with what.");

@@ -22,6 +22,7 @@
 #include "limiter/core/engine.h"
 #include "limiter/metrics/config_status.h"
 #include "limiter/metrics/families.h"
+#include "limiter/metrics/store_families.h"
 #include "limiter/metrics/tag.h"
 #include "prometheus/collectable.h"
 #include "prometheus/metric_family.h"
@@ -47,19 +48,20 @@ struct ListenerGauges {
   std::function<uint64_t()> inflight_requests;
   std::function<uint64_t()> connections;
   std::function<std::vector<ReasonCount>()> http_rejected;
-  std::function<std::vector<ReasonCount>()> connections_rejected;
+  std::function<std::vector<ReasonCount>()> streams_rejected;
 };
 
 struct EngineCollectorOptions {
   BuildInfo build;
   ListenerGauges listeners;
-  bool reference_families = false;  // also those of envoyproxy/ratelimit, under its names
-  std::vector<Tag> tags;            // on every series. REQUIRES: CheckTags(tags) is OK.
+  std::function<StoreStatus()> store;  // of a shared store; as ListenerGauges
+  bool reference_families = false;     // also those of envoyproxy/ratelimit, under its names
+  std::vector<Tag> tags;               // on every series. REQUIRES: CheckTags(tags) is OK.
 };
 
 class EngineCollector : public prometheus::Collectable {
  public:
-  // `engine`, `cells` and `config` outlive the collector. `cells` is the memory store's table;
+  // `engine`, `cells` and `config` outlive the collector. `cells` is the store's table;
   // nullptr leaves the families of keys out.
   EngineCollector(Engine& engine, const CellTable* cells, const ConfigStatus& config,
                   EngineCollectorOptions options);

@@ -9,18 +9,20 @@
 namespace weir {
 namespace {
 
+// The store's clock may run faster than ours by one part in this many.
+constexpr int64_t kDriftMaxInverse = 1'000;
+
 int64_t After(int64_t at_ns, int64_t now_ns) {
   return at_ns == kNeverNs ? kNeverNs : std::max<int64_t>(at_ns - now_ns, 0);
 }
 
-// A bucket's level follows from when the denied cost will pass: everything else is arithmetic.
+// A bucket's level follows from when it will be full: everything else is arithmetic.
 Decision BucketDecision(const Limit& limit, const Cell::Shared& denied, int64_t now_ns,
                         uint64_t hits) {
   Decision decision;
-  const int64_t retry_ns = denied.retry_at_ns - now_ns;
-  const int64_t free_ns = std::max<int64_t>(denied.least_denied * limit.emission_ns - retry_ns, 0);
+  decision.reset_after_ns = After(denied.reset_at_ns, now_ns);
+  const int64_t free_ns = limit.burst_ns - decision.reset_after_ns;
   decision.remaining = static_cast<uint64_t>(free_ns / limit.emission_ns);
-  decision.reset_after_ns = limit.burst_ns - free_ns;
   decision.next_hit_after_ns = std::max<int64_t>(limit.emission_ns - free_ns, 0);
   decision.retry_after_ns =
       hits > limit.capacity ? kNeverNs : static_cast<int64_t>(hits) * limit.emission_ns - free_ns;
@@ -30,10 +32,11 @@ Decision BucketDecision(const Limit& limit, const Cell::Shared& denied, int64_t 
 Decision WindowDecision(const Limit& limit, const Cell::Shared& denied, int64_t now_ns,
                         uint64_t hits) {
   Decision decision;
-  decision.remaining = denied.remaining;
   decision.reset_after_ns = After(denied.reset_at_ns, now_ns);
+  // A cost that never passes stays denied when the window is free again.
+  decision.remaining = decision.reset_after_ns == 0 ? limit.hits : denied.remaining;
   decision.retry_after_ns = hits > limit.capacity ? kNeverNs : After(denied.retry_at_ns, now_ns);
-  if (denied.remaining == 0) {
+  if (decision.remaining == 0) {
     decision.next_hit_after_ns = limit.hits == 0 ? kNeverNs : decision.retry_after_ns;
     if (decision.next_hit_after_ns == kNeverNs && limit.hits > 0) {
       decision.next_hit_after_ns = decision.reset_after_ns;
@@ -58,8 +61,7 @@ bool AnswerDenied(const Cell& cell, const Instant& now, Ask& ask) {
     return false;
   }
   Grant grant;
-  const bool bucket = limit.algorithm == Algorithm::kTokenBucket && limit.hits > 0 &&
-                      denied.retry_at_ns != kNeverNs;
+  const bool bucket = limit.algorithm == Algorithm::kTokenBucket && limit.hits > 0;
   grant.decision = bucket ? BucketDecision(limit, denied, now.mono_ns, ask.hits)
                           : WindowDecision(limit, denied, now.mono_ns, ask.hits);
   grant.remaining_before = grant.decision.remaining;
@@ -72,7 +74,8 @@ void NoteDenied(const Ask& ask, int64_t sent_mono_ns, Cell& cell) {
   const Decision& decision = ask.grant.decision;
   Cell::Shared& denied = cell.shared;
   const int64_t retry_ns = decision.retry_after_ns;
-  denied.denied_until_ns = sent_mono_ns + std::min(retry_ns, kDenyCacheMaxNs);
+  const int64_t kept_ns = std::min(retry_ns, kDenyCacheMaxNs);
+  denied.denied_until_ns = sent_mono_ns + kept_ns - kept_ns / kDriftMaxInverse;
   denied.retry_at_ns = retry_ns == kNeverNs ? kNeverNs : sent_mono_ns + retry_ns;
   denied.reset_at_ns = sent_mono_ns + decision.reset_after_ns;
   denied.limit_hits = ask.limit->hits;

@@ -4,8 +4,9 @@
 // as large needs a call.
 //
 // Soundness: the store decided at or after the time the call was sent, so "denied for r" holds at
-// least until r after that. A denial is remembered for kDenyCacheMaxNs at most, because refunds and
-// resets through other nodes, and a limit changed there, are not seen from here.
+// least until r after that, less what two clocks drift apart meanwhile. A denial is remembered for
+// kDenyCacheMaxNs at most, because refunds and resets through other nodes, and a limit changed
+// there, are not seen from here.
 //
 // Thread safety: the caller holds the lock of the key's shard.
 

@@ -5,10 +5,9 @@
 //   deny         no
 //   allow        yes
 //   error        the request fails, and its caller decides
-//   local_share  this node's share of the limit: L/N in windows, a rate of L/N and a burst of B/N
-//   in
-//                token buckets, rounded down, N the nodes that shared the store. A window starts
-//                with the hits this node admitted in it before, a bucket starts empty, never full
+//   local_share  this node's share of the limit, rounded down: L/N in windows, a rate of L/N and a
+//                burst of B/N in buckets, N the nodes that shared the store. A window starts with
+//                the hits this node admitted in it before, a bucket starts empty, never full
 //
 // Guarantee of local_share: beyond what the store had admitted, the nodes cut off admit at most
 // (nodes cut off / N) * L in any window. A limit below N has shares of 0 in windows.

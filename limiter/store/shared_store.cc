@@ -3,12 +3,14 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <span>
 #include <utility>
 #include <vector>
 
 #include "absl/container/inlined_vector.h"
+#include "algorithms/saturate.h"
 #include "limiter/store/deny_cache.h"
 
 namespace weir {
@@ -53,13 +55,15 @@ class SharedStore::Request {
       if (slots_[i].state == Slot::State::kSent && !std::exchange(noted, true)) {
         store_.remote_.NoteTimeout(*asks_[i].limit, asks_[i].key);
       }
-      store_.AnswerByPolicy(asks_[i], now);
+      AnswerByPolicy(i, now);
     }
     store_.stats_.wait_timeouts.fetch_add(1, std::memory_order_relaxed);
     TellAnswered();
   }
 
  private:
+  static constexpr uint64_t kMax = std::numeric_limits<uint64_t>::max();
+
   enum class Phase : uint8_t {
     kLook,    // charge modes that decide over all keys first: what would pass
     kCharge,  // takes, and everything that always passes
@@ -75,6 +79,9 @@ class SharedStore::Request {
     void OnFailure() override { request_->Replied(index_, nullptr); }
 
     State state = State::kOpen;
+    // The look denied it, which its charge only makes dearer: when the charge passes or fails after
+    // all, the denial stands, because the request's other keys were charged or spared by it.
+    bool denied = false;
 
    private:
     Request* request_;
@@ -99,9 +106,9 @@ class SharedStore::Request {
     call.key = ask.key;
     call.op = phase_ == Phase::kLook && ask.op == Op::kTake ? Op::kPeek : ask.op;
     call.hits = ask.hits;
-    call.drain =
-        options_.charge_denied == ChargeDenied::kFirst ||
-        (options_.charge_denied == ChargeDenied::kOverOnly && (slots_.size() == 1 || !passes_));
+    call.drain = options_.charge_denied == ChargeDenied::kFirst ||
+                 (options_.charge_denied == ChargeDenied::kOverOnly &&
+                  (slots_.size() == 1 || slots_[index].denied));
     slots_[index].state = Slot::State::kSent;
     ++owed_;
     if (store_.remote_.Send(call, slots_[index])) return;
@@ -110,7 +117,7 @@ class SharedStore::Request {
   }
 
   void AnswerByPolicy(std::size_t index, const Instant& now) {
-    store_.AnswerByPolicy(asks_[index], now);
+    if (!slots_[index].denied) store_.AnswerByPolicy(asks_[index], now);
     slots_[index].state = Slot::State::kAnswered;
   }
 
@@ -125,7 +132,13 @@ class SharedStore::Request {
       } else {
         Ask& ask = asks_[index];
         const bool looked = phase_ == Phase::kLook && ask.op == Op::kTake;
-        store_.Learn(ask, *reply, sent_mono_ns_, now, looked);
+        if (!slots_[index].denied) {
+          store_.Learn(ask, *reply, sent_mono_ns_, now, looked);
+        } else if (!reply->decision.allowed) {
+          const uint64_t remaining_before = ask.grant.remaining_before;  // as it was looked at
+          store_.Learn(ask, *reply, sent_mono_ns_, now, looked);
+          ask.grant.remaining_before = remaining_before;
+        }
         slots_[index].state = looked ? Slot::State::kLooked : Slot::State::kAnswered;
       }
       Settle(now);
@@ -141,20 +154,54 @@ class SharedStore::Request {
     TellAnswered();
   }
 
+  // The hits that earlier asks of the request charge to the key of ask `index`, when it passes.
+  uint64_t HitsBefore(std::size_t index) const {
+    uint64_t hits = 0;
+    for (std::size_t i = 0; i < index; ++i) {
+      const bool charges =
+          slots_[i].state == Slot::State::kLooked &&
+          (asks_[i].grant.decision.allowed || options_.charge_denied == ChargeDenied::kOverOnly);
+      if (charges && asks_[i].key == asks_[index].key) hits = AddCapped(hits, asks_[i].hits, kMax);
+    }
+    return hits;
+  }
+
+  // A key that stands in the request twice was looked at as if each were alone: denies what passes
+  // alone but not together.
+  void JudgeWithEarlier(std::size_t index) {
+    const uint64_t before = HitsBefore(index);
+    if (before == 0) return;
+    const Ask& ask = asks_[index];
+    Grant& grant = asks_[index].grant;
+    // A check of zero asks for one hit, but on a fixed window only whether the key is over.
+    const bool one = ask.hits == 0 && ask.limit->algorithm != Algorithm::kFixedWindow;
+    const uint64_t hits = AddCapped(before, one ? 1 : ask.hits, kMax);
+    if (grant.decision.allowed && hits > grant.decision.remaining) {
+      grant.decision.allowed = false;
+      // At the latest: the peek was asked about less.
+      grant.decision.retry_after_ns = hits > ask.limit->capacity
+                                          ? kNeverNs
+                                          : std::max<int64_t>(grant.decision.reset_after_ns, 1);
+    }
+    grant.remaining_before -= std::min(before, grant.remaining_before);
+  }
+
   // All keys were looked at. Returns whether a second trip is under way.
   bool Look(const Instant& now) {
     Verdict verdict = options_.verdict;
-    for (const Ask& ask : asks_) verdict.Add(ask.weight, ask.grant.decision.allowed);
-    passes_ = verdict.allowed();
+    for (std::size_t i = 0; i < slots_.size(); ++i) {
+      if (slots_[i].state == Slot::State::kLooked) JudgeWithEarlier(i);
+      verdict.Add(asks_[i].weight, asks_[i].grant.decision.allowed);
+    }
     phase_ = Phase::kCharge;
     bool any = false;
     for (std::size_t i = 0; i < slots_.size(); ++i) {
       if (slots_[i].state != Slot::State::kLooked) continue;
-      const bool allowed = asks_[i].grant.decision.allowed;
-      // Of a denied request, over-only drains the keys that deny.
-      const bool charges = passes_ ? allowed
-                                   : !allowed && asks_[i].hits > 0 &&
-                                         options_.charge_denied == ChargeDenied::kOverOnly;
+      slots_[i].denied = !asks_[i].grant.decision.allowed;
+      // Over-only drains the keys that deny, also those that only record it.
+      const bool charges =
+          slots_[i].denied ? asks_[i].hits > 0 && options_.charge_denied == ChargeDenied::kOverOnly
+                           : verdict.allowed();
       slots_[i].state = charges ? Slot::State::kOpen : Slot::State::kAnswered;
       any |= charges;
     }
@@ -184,7 +231,6 @@ class SharedStore::Request {
   int64_t sent_mono_ns_ = 0;
   uint64_t generation_ = 0;
   Phase phase_ = Phase::kCharge;
-  bool passes_ = true;
 };
 
 SharedStore::SharedStore(const SharedStoreOptions& options, Remote& remote, Clock& clock,
@@ -287,6 +333,20 @@ int64_t SharedStore::Turn() {
     if (!over) wait.request->End(now);
   }
   return kNeverNs;
+}
+
+void SharedStore::EndAll() {
+  {
+    MutexLock lock(mutex_);
+    std::swap(parked_, taken_);
+  }
+  const Instant now = clock_.Now();
+  for (Request* request : taken_) request->End(now);
+  taken_.clear();
+  for (; !waits_.empty(); waits_.pop()) {
+    const Wait& wait = waits_.top();
+    if (wait.request->generation() == wait.generation) wait.request->End(now);
+  }
 }
 
 void SharedStore::Learn(Ask& ask, const RemoteReply& reply, int64_t sent_mono_ns,

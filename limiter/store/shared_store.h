@@ -3,9 +3,9 @@
 // Limits that several Weirs share: each decision is charged in the remote store by one operation,
 // all operations of a request in one trip.
 //
-//   Acquire (caller's thread)  denials still remembered are answered at once; what is left is
-//   parked Turn    (loop's thread)    sends what was parked, ends waits at their deadline replies
-//   (loop's thread)    fill the grants; the last one puts the answer into the inbox
+//   Acquire  caller's thread: denials still remembered are answered at once, the rest is parked
+//   Turn     loop's thread: sends what was parked, ends waits at their deadline
+//   replies  loop's thread: fill the grants; the last one puts the answer into the inbox
 //
 // A request waits until its deadline at most and is then decided by the failure policy of each of
 // its rules; a reply that comes later is dropped (its hits stay charged: never more is admitted).
@@ -64,6 +64,8 @@ class SharedStore : public Store {
   // The loop's thread. Returns when to call it again at the latest, on the monotonic clock;
   // kNeverNs: when woken.
   int64_t Turn();
+  // The loop's thread, before it ends: every request that waits gets its policy's answer.
+  void EndAll();
 
   const SharedStoreStats& stats() const { return stats_; }
   const FailurePolicy& policy() const { return policy_; }

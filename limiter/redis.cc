@@ -1,0 +1,184 @@
+#include "limiter/redis.h"
+
+#include <openssl/ssl.h>
+#include <spdlog/spdlog.h>
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "limiter/config/redis_target.h"
+
+namespace weir {
+namespace {
+
+// How long after its last decision a failure policy counts as deciding.
+constexpr int64_t kDegradedNs = 5'000'000'000;
+
+int Badness(PrimaryState state) {
+  switch (state) {
+    case PrimaryState::kConnected:
+      return 0;
+    case PrimaryState::kSuspect:
+      return 1;
+    case PrimaryState::kIsolated:
+      return 2;
+    case PrimaryState::kRecovering:
+      break;
+  }
+  return 3;
+}
+
+TlsOptions TlsOf(const Settings& settings) {
+  TlsOptions tls;
+  tls.ca_file = settings.redis_tls_ca;
+  tls.certificate_file = settings.redis_tls_cert;
+  tls.key_file = settings.redis_tls_key;
+  tls.server_name = settings.redis_tls_server_name;
+  tls.verify_name = !settings.redis_tls_skip_hostname_verification;
+  tls.version_min =
+      settings.redis_tls_min_version == TlsVersion::k13 ? TLS1_3_VERSION : TLS1_2_VERSION;
+  return tls;
+}
+
+// Asked at each handshake, so that a password that was changed in its file is used.
+std::function<RedisLogin()> LoginOf(const RedisTarget& target) {
+  return [target] {
+    RedisLogin login{target.user, target.password};
+    if (target.password_file.empty()) return login;
+    const absl::StatusOr<std::string> password = ReadPasswordFile(target.password_file);
+    if (password.ok()) {
+      login.password = *password;
+    } else {
+      spdlog::warn("redis: {}", std::string(password.status().message()));
+    }
+    return login;
+  };
+}
+
+absl::StatusOr<RedisPlace> PlaceAt(const RedisTarget& target, const Settings& settings) {
+  if (target.type != RedisType::kSingle) {
+    return absl::UnimplementedError(
+        "redis-type: sentinel and cluster are not in this build yet; use single");
+  }
+  RedisPlace place;
+  for (const std::string& text : target.addresses) {
+    absl::StatusOr<RedisAddress> address = ParseRedisAddress(text);
+    if (!address.ok()) return address.status();
+    place.addresses.push_back(*std::move(address));
+  }
+  place.login = LoginOf(target);
+  place.db = target.db;
+  if (target.tls) place.tls = TlsOf(settings);
+  return place;
+}
+
+}  // namespace
+
+absl::StatusOr<RedisStoreOptions> RedisOptionsOf(const Settings& settings, const Secret& proposal,
+                                                 const Secret& incarnation) {
+  if (settings.redis_key_format != RedisKeyFormat::kWeir) {
+    return absl::UnimplementedError(
+        "redis-key-format: keys shared with envoyproxy/ratelimit are not in this build yet");
+  }
+  RedisStoreOptions options;
+  absl::StatusOr<RedisPlace> main = PlaceAt(MainRedisTarget(settings), settings);
+  if (!main.ok()) return main.status();
+  options.main = *std::move(main);
+  if (const std::optional<RedisTarget> target = PerSecondRedisTarget(settings)) {
+    absl::StatusOr<RedisPlace> place = PlaceAt(*target, settings);
+    if (!place.ok()) return place.status();
+    options.per_second = *std::move(place);
+  }
+  options.shared = {.keys_max = settings.keys_max,
+                    .ring_bytes_max = settings.state_bytes_max,
+                    .overflow = settings.overflow,
+                    .waiting_max = settings.waiting_max,
+                    .replicas = settings.replicas};
+  options.key_prefix = settings.cache_key_prefix;
+  options.proposal = proposal;
+  options.incarnation = incarnation;
+  options.link.connect_timeout_ns = settings.redis_connect_timeout_ns;
+  options.backoff.base_ns = settings.redis_backoff_min_ns;
+  options.backoff.max_ns = settings.redis_backoff_max_ns;
+  options.ping_interval_ns = settings.redis_ping_interval_ns;
+  options.isolated_after_ns = settings.redis_isolate_after_ns;
+  options.in_flight_max = settings.redis_in_flight_max;
+  return options;
+}
+
+StoreStatus StatusOf(const RedisStore& store, const Instant& now) {
+  StoreStatus status;
+  std::array<uint64_t, kFailures> errors{};
+  PrimaryState worst = PrimaryState::kConnected;
+  store.remote().Visit([&](const Primary& primary) {
+    const PrimaryState state = primary.state();
+    const bool connected = state == PrimaryState::kConnected || state == PrimaryState::kSuspect;
+    status.servers.push_back({primary.texts().address, std::string(NameOf(state)), connected});
+    if (Badness(state) > Badness(worst)) worst = state;
+    const PrimaryStats& stats = primary.stats();
+    const uint64_t connects = stats.connects.load(std::memory_order_relaxed);
+    status.reconnects += connects > 0 ? connects - 1 : 0;
+    for (std::size_t i = 0; i < kFailures; ++i) {
+      errors[i] += stats.command_failures[i].load(std::memory_order_relaxed) +
+                   stats.connection_failures[i].load(std::memory_order_relaxed);
+    }
+  });
+  status.state = NameOf(worst);
+  for (std::size_t i = 1; i < kFailures; ++i) {
+    status.errors.push_back({std::string(LabelOf(static_cast<Failure>(i))), errors[i]});
+  }
+  const RedisRemoteStats& remote = store.remote().stats();
+  for (std::size_t op = 0; op < kStoreOps; ++op) {
+    for (std::size_t result = 0; result < kStoreResults; ++result) {
+      status.calls.push_back({StoreOpName(static_cast<StoreOp>(op)),
+                              StoreResultName(static_cast<StoreResult>(result)),
+                              remote.calls[op][result].Get()});
+    }
+  }
+  for (std::size_t i = 0; i <= kDurationBoundsNs.size(); ++i) {
+    status.call_durations.buckets[i] = remote.duration_buckets[i].Get();
+  }
+  status.call_durations.sum_ns = remote.duration_sum_ns.Get();
+  status.redirects = remote.redirects.Get();
+  status.failovers = remote.failovers.Get();
+  status.clock_offset_ns = remote.clock_offset_ns.load(std::memory_order_relaxed);
+  const SharedStoreStats& shared = store.shared().stats();
+  status.clock_faults = shared.clock_faults.load(std::memory_order_relaxed);
+  status.waiting = shared.waiting.load(std::memory_order_relaxed);
+  status.wait_timeouts = shared.wait_timeouts.load(std::memory_order_relaxed);
+  status.waiting_refused = shared.waiting_refused.load(std::memory_order_relaxed);
+  status.late_replies = shared.late_replies.load(std::memory_order_relaxed);
+  status.nodes = store.remote().nodes();
+  for (std::size_t mode = 0; mode < kFailureModes; ++mode) {
+    const int64_t used_ns = store.shared().policy().last_used_ns(static_cast<OnStoreFailure>(mode));
+    status.degraded[mode] = used_ns > 0 && now.mono_ns - used_ns < kDegradedNs;
+  }
+  return status;
+}
+
+std::string StatusText(const StoreStatus& status) {
+  std::string text = absl::StrCat("redis: ", status.state, ", ");
+  absl::StrAppend(&text, status.nodes, status.nodes == 1 ? " node;" : " nodes;");
+  for (const StoreStatus::Server& server : status.servers) {
+    absl::StrAppend(&text, " ", server.address.empty() ? "(no address yet)" : server.address, " ",
+                    server.state);
+  }
+  return text;
+}
+
+void LogNote(NoteLevel level, std::string_view text) {
+  if (level == NoteLevel::kWarning) {
+    spdlog::warn("{}", text);
+  } else {
+    spdlog::info("{}", text);
+  }
+}
+
+}  // namespace weir

@@ -1,0 +1,31 @@
+#pragma once
+
+// The Redis store as the settings describe it.
+
+#include <memory>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "limiter/config/settings.h"
+#include "limiter/core/clock.h"
+#include "limiter/core/executor.h"
+#include "limiter/core/siphash.h"
+#include "limiter/metrics/store_families.h"
+#include "limiter/store/redis/redis_store.h"
+
+namespace weir {
+
+// `proposal` and `incarnation` are random. Errors name the setting to change.
+absl::StatusOr<RedisStoreOptions> RedisOptionsOf(const Settings& settings, const Secret& proposal,
+                                                 const Secret& incarnation);
+
+// How the store is, for metrics and pages.
+StoreStatus StatusOf(const RedisStore& store, const Instant& now);
+
+// A line for people: "redis: connected, 3 nodes; 127.0.0.1:6379 connected".
+std::string StatusText(const StoreStatus& status);
+
+// What the store notes goes to the log.
+void LogNote(NoteLevel level, std::string_view text);
+
+}  // namespace weir

@@ -1,0 +1,335 @@
+#include "limiter/store/redis/redis_remote.h"
+
+#include <hiredis/hiredis.h>
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <utility>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
+#include "limiter/store/redis/script_call.h"
+
+namespace weir {
+namespace {
+
+constexpr int64_t kSecondNs = 1'000'000'000;
+// Integers of the longest script reply, and some more.
+constexpr std::size_t kNumbersMax = 16;
+
+// The integers of an array reply; empty when it is anything else.
+std::span<const int64_t> NumbersOf(const redisReply& reply,
+                                   std::array<int64_t, kNumbersMax>& numbers) {
+  if (reply.type != REDIS_REPLY_ARRAY || reply.elements > numbers.size()) return {};
+  for (std::size_t i = 0; i < reply.elements; ++i) {
+    if (reply.element[i]->type != REDIS_REPLY_INTEGER) return {};
+    numbers[i] = reply.element[i]->integer;
+  }
+  return {numbers.data(), reply.elements};
+}
+
+StoreOp StoreOpOf(Op op) {
+  switch (op) {
+    case Op::kTake:
+      return StoreOp::kTake;
+    case Op::kPeek:
+      return StoreOp::kPeek;
+    case Op::kReport:
+      return StoreOp::kReport;
+    case Op::kRefund:
+      return StoreOp::kRefund;
+    case Op::kReset:
+      break;
+  }
+  return StoreOp::kReset;
+}
+
+}  // namespace
+
+const char* StoreOpName(StoreOp op) {
+  static constexpr const char* kNames[] = {"take", "peek", "report", "refund", "reset", "nodes"};
+  return kNames[static_cast<std::size_t>(op)];
+}
+
+const char* StoreResultName(StoreResult result) {
+  static constexpr const char* kNames[] = {"granted", "denied", "error"};
+  return kNames[static_cast<std::size_t>(result)];
+}
+
+// One operation on its way. A reset is two commands, a peek and the DEL: the first says whether
+// there was anything to forget, and the answer is told when both are done.
+class RedisRemote::Call final : public CommandSink {
+ public:
+  explicit Call(RedisRemote& remote) : remote_(remote) {}
+
+  bool Send(const RemoteCall& call, RemoteSink& sink) {
+    limit_ = *call.limit;
+    call_ = call;
+    call_.limit = &limit_;
+    sink_ = &sink;
+    redirected_ = false;
+    failed_ = false;
+    owed_ = 0;
+    reply_ = {};
+    sent_mono_ns_ = remote_.clock_.Now().mono_ns;
+    if (limit_.capacity == 0 && limit_.algorithm == Algorithm::kTokenBucket) {
+      AnswerBan();
+      return true;
+    }
+    // A cost that can never pass and drains nothing still wants to know what is left.
+    if (DecidedWithoutCall(AsScript(call_.op)).has_value()) call_.op = Op::kPeek;
+    key_ = StoreKey(remote_.options_.key_prefix, call.key);
+    if (call_.op == Op::kReset && !SendOne(Op::kPeek)) return false;
+    return SendOne(call_.op) || owed_ > 0;
+  }
+
+  void OnReply(const redisReply& reply) override {
+    std::array<int64_t, kNumbersMax> numbers;
+    const bool deleted = call_.op == Op::kReset && reply.type == REDIS_REPLY_INTEGER;
+    if (!deleted) {
+      const bool peek = call_.op == Op::kReset;
+      const absl::StatusOr<ScriptReply> read =
+          ReadReply(AsScript(peek ? Op::kPeek : call_.op), NumbersOf(reply, numbers));
+      if (read.ok()) {
+        reply_ = *read;
+      } else {
+        failed_ = true;
+        remote_.note_(NoteLevel::kWarning,
+                      absl::StrCat("protocol error: ", std::string(read.status().message())));
+      }
+    }
+    Settle();
+  }
+
+  void OnFailure(Failure failure, std::string_view text) override {
+    const FailureEffect effect = RowOf(failure).effect;
+    if (effect == FailureEffect::kRedirect && !redirected_ && call_.op != Op::kReset) {
+      redirected_ = true;
+      remote_.stats_.redirects.Add(1);
+      remote_.wire_.clear();
+      const ScriptCall script = AsScript(call_.op);
+      AppendCall(script, key_, remote_.wire_);
+      if (remote_.TopologyOf(limit_).Redirect(failure, text, remote_.wire_,
+                                              &ScriptOf(ScriptFor(limit_.algorithm)), *this)) {
+        return;
+      }
+    }
+    failed_ = true;
+    Settle();
+  }
+
+ private:
+  ScriptCall AsScript(Op op) const {
+    return {.limit = limit_, .op = op, .hits = call_.hits, .drain = call_.drain, .lease = {}};
+  }
+
+  // A bucket of no hits has no state.
+  void AnswerBan() {
+    RemoteReply reply;
+    const ScriptCall script = AsScript(call_.op);
+    reply.decision = call_.op == Op::kReset ? ReplyToReset(script).decision
+                                            : DecidedWithoutCall(script).value_or(Decision());
+    remote_.free_calls_.push_back(this);
+    sink_->OnReply(reply);
+  }
+
+  bool SendOne(Op op) {
+    remote_.wire_.clear();
+    AppendCall(AsScript(op), key_, remote_.wire_);
+    const Script* script = op == Op::kReset ? nullptr : &ScriptOf(ScriptFor(limit_.algorithm));
+    ++owed_;
+    if (remote_.TopologyOf(limit_).Send(remote_.SlotOfShard(call_.key), remote_.wire_, script,
+                                        *this)) {
+      return true;
+    }
+    --owed_;
+    failed_ = true;
+    return false;
+  }
+
+  void Settle() {
+    if (--owed_ > 0) return;
+    RemoteSink& sink = *sink_;
+    const StoreOp op = StoreOpOf(call_.op);
+    if (failed_) {
+      remote_.Count(op, StoreResult::kError);
+      remote_.free_calls_.push_back(this);
+      sink.OnFailure();
+      return;
+    }
+    const uint64_t remaining_before = reply_.remaining_before;
+    const int64_t now_us = reply_.now_us;
+    if (call_.op == Op::kReset) reply_ = ReplyToReset(AsScript(Op::kReset));
+    RemoteReply reply;
+    reply.decision = reply_.decision;
+    reply.remaining_before = remaining_before;
+    reply.store_now_us = now_us;
+    remote_.Count(op, reply.decision.allowed ? StoreResult::kGranted : StoreResult::kDenied);
+    const Instant now = remote_.clock_.Now();
+    if (now_us > 0) {
+      remote_.stats_.clock_offset_ns.store(now_us * 1000 - now.wall_ns, std::memory_order_relaxed);
+    }
+    remote_.Observe(now.mono_ns - sent_mono_ns_);
+    remote_.free_calls_.push_back(this);
+    sink.OnReply(reply);
+  }
+
+  RedisRemote& remote_;
+  RemoteCall call_;
+  Limit limit_;
+  RemoteSink* sink_ = nullptr;
+  std::string key_;
+  ScriptReply reply_;
+  int64_t sent_mono_ns_ = 0;
+  int owed_ = 0;
+  bool redirected_ = false;
+  bool failed_ = false;
+};
+
+// The node says every few seconds that it lives, and learns how many do.
+class RedisRemote::NodesCall final : public CommandSink {
+ public:
+  explicit NodesCall(RedisRemote& remote)
+      : remote_(remote), key_(remote.options_.key_prefix + "weir:nodes") {}
+
+  void Send() {
+    if (owed_) return;
+    std::string wire;
+    AppendNodes(key_, remote_.options_.incarnation, wire);
+    owed_ = remote_.main_->Send(SlotOf(key_), wire, &ScriptOf(ScriptId::kNodes), *this);
+  }
+
+  void OnReply(const redisReply& reply) override {
+    owed_ = false;
+    std::array<int64_t, kNumbersMax> numbers;
+    // A reply of one number may come bare.
+    if (reply.type == REDIS_REPLY_INTEGER) numbers[0] = reply.integer;
+    const absl::StatusOr<int> count =
+        ReadNodes(reply.type == REDIS_REPLY_INTEGER ? std::span<const int64_t>(numbers.data(), 1)
+                                                    : NumbersOf(reply, numbers));
+    remote_.Count(StoreOp::kNodes, count.ok() ? StoreResult::kGranted : StoreResult::kError);
+    if (count.ok()) remote_.OnNodes(*count);
+  }
+  void OnFailure(Failure /*failure*/, std::string_view /*text*/) override {
+    owed_ = false;
+    remote_.Count(StoreOp::kNodes, StoreResult::kError);
+  }
+
+ private:
+  RedisRemote& remote_;
+  const std::string key_;
+  bool owed_ = false;
+};
+
+RedisRemote::RedisRemote(RedisRemoteOptions options, Clock& clock, Note note, OnSecret on_secret)
+    : options_(std::move(options)),
+      clock_(clock),
+      note_(std::move(note)),
+      on_secret_(std::move(on_secret)),
+      nodes_call_(std::make_unique<NodesCall>(*this)) {
+  for (uint32_t shard = 0; shard < kLogicalShards; ++shard) {
+    shard_slots_[shard] = SlotOf(StoreKey(options_.key_prefix, Key{0, shard}));
+  }
+}
+
+RedisRemote::~RedisRemote() = default;
+
+void RedisRemote::SetTopologies(Topology& main, Topology* per_second) {
+  main_ = &main;
+  per_second_ = per_second;
+}
+
+void RedisRemote::Start(event_base* base) {
+  nodes_timer_.reset(event_new(
+      base, -1, EV_PERSIST,
+      [](evutil_socket_t, short, void* self) { static_cast<RedisRemote*>(self)->AnnounceSelf(); },
+      this));
+  const timeval every{static_cast<time_t>(options_.nodes_interval_ns / kSecondNs),
+                      static_cast<suseconds_t>(options_.nodes_interval_ns % kSecondNs / 1000)};
+  event_add(nodes_timer_.get(), &every);
+  main_->Start();
+  if (per_second_ != nullptr) per_second_->Start();
+}
+
+void RedisRemote::Stop() {
+  secret_known_.store(false, std::memory_order_release);
+  nodes_timer_.reset();
+}
+
+Topology& RedisRemote::TopologyOf(const Limit& limit) const {
+  return per_second_ != nullptr && limit.window_ns == kSecondNs ? *per_second_ : *main_;
+}
+
+bool RedisRemote::Reachable(const Limit& limit, const Key& key, const Secret& secret) const {
+  return secret_known_.load(std::memory_order_acquire) &&
+         secret_k0_.load(std::memory_order_relaxed) == secret.k0 &&
+         secret_k1_.load(std::memory_order_relaxed) == secret.k1 &&
+         TopologyOf(limit).Reachable(SlotOfShard(key));
+}
+
+uint64_t RedisRemote::outages() const {
+  return main_->outages() + (per_second_ == nullptr ? 0 : per_second_->outages());
+}
+
+bool RedisRemote::Send(const RemoteCall& call, RemoteSink& sink) {
+  if (free_calls_.empty()) {
+    calls_.push_back(std::make_unique<Call>(*this));
+    free_calls_.push_back(calls_.back().get());
+  }
+  Call* sent = free_calls_.back();
+  free_calls_.pop_back();
+  if (sent->Send(call, sink)) return true;
+  free_calls_.push_back(sent);
+  return false;
+}
+
+void RedisRemote::Flush() {
+  main_->Flush();
+  if (per_second_ != nullptr) per_second_->Flush();
+}
+
+void RedisRemote::NoteTimeout(const Limit& limit, const Key& key) {
+  TopologyOf(limit).NoteTimeout(SlotOfShard(key));
+}
+
+void RedisRemote::Visit(const std::function<void(const Primary&)>& visit) const {
+  main_->Visit(visit);
+  if (per_second_ != nullptr) per_second_->Visit(visit);
+}
+
+void RedisRemote::Observe(int64_t duration_ns) {
+  std::size_t bucket = 0;
+  while (bucket < kDurationBoundsNs.size() && duration_ns > kDurationBoundsNs[bucket]) ++bucket;
+  stats_.duration_buckets[bucket].Add(1);
+  stats_.duration_sum_ns.Add(duration_ns > 0 ? static_cast<uint64_t>(duration_ns) : 0);
+}
+
+void RedisRemote::OnMeta(const Meta& meta) {
+  const bool changed = !secret_known_.load(std::memory_order_relaxed) ||
+                       secret_k0_.load(std::memory_order_relaxed) != meta.secret.k0 ||
+                       secret_k1_.load(std::memory_order_relaxed) != meta.secret.k1;
+  if (!changed) return;
+  secret_k0_.store(meta.secret.k0, std::memory_order_relaxed);
+  secret_k1_.store(meta.secret.k1, std::memory_order_relaxed);
+  secret_known_.store(true, std::memory_order_release);
+  on_secret_(meta.secret);
+}
+
+void RedisRemote::AnnounceSelf() {
+  nodes_call_->Send();
+  main_->Flush();
+}
+
+void RedisRemote::OnNodes(int count) {
+  node_counts_[node_counts_next_] = count;
+  node_counts_next_ = (node_counts_next_ + 1) % node_counts_.size();
+  nodes_.store(*std::max_element(node_counts_.begin(), node_counts_.end()),
+               std::memory_order_relaxed);
+}
+
+}  // namespace weir

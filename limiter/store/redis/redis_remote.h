@@ -1,0 +1,122 @@
+#pragma once
+
+// The remote store as one or two Redis topologies: operations become script calls, replies become
+// decisions. One-second rules go to the second topology where there is one.
+//
+// Thread safety: as Remote; stats and texts from any thread.
+
+#include <event2/event.h>
+
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "limiter/core/clock.h"
+#include "limiter/core/counters.h"
+#include "limiter/core/key.h"
+#include "limiter/store/redis/topology.h"
+#include "limiter/store/remote.h"
+
+namespace weir {
+
+struct RedisRemoteOptions {
+  std::string key_prefix;
+  std::string incarnation;  // of this process among the nodes: unique, at most 64 characters
+  int64_t nodes_interval_ns = 5'000'000'000;
+};
+
+// Calls by what was asked and what became of them.
+enum class StoreOp : uint8_t { kTake, kPeek, kReport, kRefund, kReset, kNodes };
+inline constexpr std::size_t kStoreOps = 6;
+enum class StoreResult : uint8_t { kGranted, kDenied, kError };
+inline constexpr std::size_t kStoreResults = 3;
+const char* StoreOpName(StoreOp op);
+const char* StoreResultName(StoreResult result);
+
+// Written by the loop's thread only.
+struct RedisRemoteStats {
+  Counter calls[kStoreOps][kStoreResults];
+  Counter duration_buckets[kDurationBoundsNs.size() + 1];  // of takes; the last one is +Inf
+  Counter duration_sum_ns;
+  Counter redirects;
+  Counter failovers;
+  std::atomic<int64_t> clock_offset_ns{0};  // the store's clock less this node's
+};
+
+class RedisRemote final : public Remote, public Topology::Listener {
+ public:
+  using Note = std::function<void(NoteLevel, std::string_view)>;
+  using OnSecret = std::function<void(const Secret&)>;
+
+  // `on_secret` is told on the loop's thread what keys must be made under, again when it changes.
+  RedisRemote(RedisRemoteOptions options, Clock& clock, Note note, OnSecret on_secret);
+  ~RedisRemote() override;
+
+  // Before Start. `per_second` may be null; both outlive the remote.
+  void SetTopologies(Topology& main, Topology* per_second);
+  void Start(event_base* base);
+  // Nothing is sent any more. The topologies may be destroyed then.
+  void Stop();
+
+  // The three of Remote that any thread calls: until SetTopologies and after Stop, no.
+  bool Reachable(const Limit& limit, const Key& key, const Secret& secret) const override;
+  int nodes() const override { return nodes_.load(std::memory_order_relaxed); }
+  uint64_t outages() const override;
+  bool Send(const RemoteCall& call, RemoteSink& sink) override;
+  void Flush() override;
+  void NoteTimeout(const Limit& limit, const Key& key) override;
+
+  const RedisRemoteStats& stats() const { return stats_; }
+  void Visit(const std::function<void(const Primary&)>& visit) const;
+
+ private:
+  class Call;
+  class NodesCall;
+  struct FreeEvent {
+    void operator()(event* e) const { event_free(e); }
+  };
+
+  void OnMeta(const Meta& meta) override;
+  void OnConnected() override { AnnounceSelf(); }
+  void OnFailover() override { stats_.failovers.Add(1); }
+  void OnNote(NoteLevel level, std::string_view text) override { note_(level, text); }
+
+  Topology& TopologyOf(const Limit& limit) const;
+  Slot SlotOfShard(const Key& key) const { return shard_slots_[LogicalShard(key)]; }
+  void AnnounceSelf();
+  void OnNodes(int count);
+  void Observe(int64_t duration_ns);
+  void Count(StoreOp op, StoreResult result) {
+    stats_.calls[static_cast<std::size_t>(op)][static_cast<std::size_t>(result)].Add(1);
+  }
+
+  const RedisRemoteOptions options_;
+  Clock& clock_;
+  const Note note_;
+  const OnSecret on_secret_;
+  Topology* main_ = nullptr;
+  Topology* per_second_ = nullptr;
+  std::array<Slot, kLogicalShards> shard_slots_{};
+
+  // The secret of META: read by callers, who only need to see one they know.
+  std::atomic<uint64_t> secret_k0_{0};
+  std::atomic<uint64_t> secret_k1_{0};
+  std::atomic<bool> secret_known_{false};
+
+  std::string wire_;  // scratch of Send
+  std::vector<std::unique_ptr<Call>> calls_;
+  std::vector<Call*> free_calls_;
+  std::unique_ptr<NodesCall> nodes_call_;
+  std::unique_ptr<event, FreeEvent> nodes_timer_;
+  std::array<int, 12> node_counts_{};  // of the last minute
+  std::size_t node_counts_next_ = 0;
+  std::atomic<int> nodes_{0};
+  RedisRemoteStats stats_;
+};
+
+}  // namespace weir

@@ -1,0 +1,98 @@
+#include "limiter/store/redis/redis_store.h"
+
+#include <cstdint>
+#include <memory>
+#include <utility>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
+
+namespace weir {
+namespace {
+
+constexpr int64_t kNodesIntervalNs = 5'000'000'000;
+
+// 128 bits as 32 hexadecimal digits.
+std::string Hex(const Secret& secret) {
+  return absl::StrCat(absl::Hex(secret.k0, absl::kZeroPad16),
+                      absl::Hex(secret.k1, absl::kZeroPad16));
+}
+
+}  // namespace
+
+// One topology with what it is made of.
+struct RedisStore::Site {
+  std::unique_ptr<TlsContext> tls;
+  std::shared_ptr<Primary::AddressSource> source;  // shared: destroyed as what it was made
+  std::unique_ptr<Topology> topology;
+};
+
+RedisStore::RedisStore(RedisStoreOptions options, Clock& clock, Executor& resolver,
+                       RedisRemote::Note note, RedisRemote::OnSecret on_secret)
+    : options_(std::move(options)),
+      clock_(clock),
+      resolver_(resolver),
+      loop_(clock, [this] { return shared_->Turn(); }),
+      remote_({.key_prefix = options_.key_prefix,
+               .incarnation = Hex(options_.incarnation),
+               .nodes_interval_ns = kNodesIntervalNs},
+              clock, std::move(note), std::move(on_secret)),
+      shared_(std::make_unique<SharedStore>(options_.shared, remote_, clock,
+                                            [this] { loop_.Wake(); })) {}
+
+RedisStore::~RedisStore() { Stop(); }
+
+absl::Status RedisStore::Open(const RedisPlace& place, bool with_meta,
+                              std::unique_ptr<Site>* site) {
+  auto opened = std::make_unique<Site>();
+  if (place.tls.has_value()) {
+    absl::StatusOr<std::unique_ptr<TlsContext>> tls = TlsContext::Create(*place.tls);
+    if (!tls.ok()) return tls.status();
+    opened->tls = std::move(*tls);
+  }
+  Primary::Options primary;
+  primary.login = place.login;
+  primary.db = place.db;
+  primary.tls = opened->tls.get();
+  primary.link = options_.link;
+  primary.ping_interval_ns = options_.ping_interval_ns;
+  primary.isolated_after_ns = options_.isolated_after_ns;
+  primary.backoff = options_.backoff;
+  primary.seed = options_.incarnation.k0;
+  primary.in_flight_max = options_.in_flight_max;
+  primary.scripts = AllScripts();
+  if (with_meta) {
+    primary.with_meta = true;
+    primary.meta_key = options_.key_prefix + "weir:meta";
+    primary.proposal = {.format = 1, .shards = kLogicalShards, .secret = options_.proposal};
+  }
+  opened->source = std::make_shared<FixedAddress>(place.addresses.front());
+  opened->topology =
+      std::make_unique<SingleTopology>(Primary::Environment{loop_.base(), loop_, resolver_, clock_},
+                                       *opened->source, remote_, std::move(primary));
+  *site = std::move(opened);
+  return absl::OkStatus();
+}
+
+absl::Status RedisStore::Start() {
+  absl::Status status = Open(options_.main, true, &main_);
+  if (status.ok() && options_.per_second.has_value()) {
+    status = Open(*options_.per_second, false, &per_second_);
+  }
+  if (!status.ok()) return status;
+  remote_.SetTopologies(*main_->topology,
+                        per_second_ == nullptr ? nullptr : per_second_->topology.get());
+  status = loop_.Start();
+  if (!status.ok()) return status;
+  loop_.Post([this] { remote_.Start(loop_.base()); });
+  return absl::OkStatus();
+}
+
+void RedisStore::Stop() {
+  loop_.Stop([this] {
+    remote_.Stop();
+    shared_->EndAll();
+  });
+}
+
+}  // namespace weir

@@ -1,0 +1,93 @@
+#pragma once
+
+// Which primary a call goes to: one, the one that sentinels name, or one of a cluster's.
+//
+// Thread safety: Reachable, Visit and outages from any thread, the rest on the loop's thread.
+
+#include <cstdint>
+#include <functional>
+#include <string_view>
+
+#include "limiter/store/redis/command.h"
+#include "limiter/store/redis/failure.h"
+#include "limiter/store/redis/primary.h"
+
+namespace weir {
+
+// What a command's key belongs to.
+using Slot = uint16_t;
+inline constexpr uint32_t kSlots = 16384;
+
+// The slot of a key, by its hash tag if it has one (the Redis Cluster specification: CRC16 modulo
+// 16384 of what stands between the first { and the next }).
+Slot SlotOf(std::string_view key);
+
+class Topology {
+ public:
+  // Who is told. All on the loop's thread.
+  class Listener {
+   public:
+    virtual void OnMeta(const Meta& meta) = 0;
+    // Calls can be sent, perhaps again.
+    virtual void OnConnected() = 0;
+    virtual void OnFailover() = 0;
+    virtual void OnNote(NoteLevel level, std::string_view text) = 0;
+
+   protected:
+    virtual ~Listener() = default;
+  };
+
+  virtual ~Topology() = default;
+
+  virtual void Start() = 0;
+
+  // Whether the primary of the slot takes calls.
+  virtual bool Reachable(Slot slot) const = 0;
+  // Times a primary was lost, over all of them.
+  virtual uint64_t outages() const = 0;
+  // For exporters: all primaries known.
+  virtual void Visit(const std::function<void(const Primary&)>& visit) const = 0;
+
+  // As Primary::Send, to the primary of the slot.
+  virtual bool Send(Slot slot, std::string_view wire, const Script* script, CommandSink& sink) = 0;
+  // A command failed because it belongs elsewhere (MOVED, ASK, TRYAGAIN): not executed. Sends it
+  // there; false: the call ends, as does one that was redirected before.
+  virtual bool Redirect(Failure /*failure*/, std::string_view /*text*/, std::string_view /*wire*/,
+                        const Script* /*script*/, CommandSink& /*sink*/) {
+    return false;
+  }
+  virtual void Flush() = 0;
+  virtual void NoteTimeout(Slot slot) = 0;
+};
+
+// One primary for all slots, wherever `source` says it is.
+class SingleTopology final : public Topology, private Primary::Listener {
+ public:
+  // Arguments but the options outlive the topology.
+  SingleTopology(const Primary::Environment& environment, Primary::AddressSource& source,
+                 Topology::Listener& listener, Primary::Options options)
+      : listener_(listener), primary_(environment, source, *this, std::move(options)) {}
+
+  void Start() override { primary_.Start(); }
+  bool Reachable(Slot /*slot*/) const override;
+  uint64_t outages() const override { return primary_.stats().isolations + losses_; }
+  void Visit(const std::function<void(const Primary&)>& visit) const override { visit(primary_); }
+  bool Send(Slot /*slot*/, std::string_view wire, const Script* script,
+            CommandSink& sink) override {
+    return primary_.Send(wire, script, sink);
+  }
+  void Flush() override { primary_.Flush(); }
+  void NoteTimeout(Slot /*slot*/) override { primary_.NoteTimeout(); }
+
+ private:
+  void OnState(PrimaryState state) override;
+  void OnMeta(const Meta& meta) override { listener_.OnMeta(meta); }
+  void OnFailover() override { listener_.OnFailover(); }
+  void OnNote(NoteLevel level, std::string_view text) override { listener_.OnNote(level, text); }
+
+  Topology::Listener& listener_;
+  std::atomic<uint64_t> losses_{0};
+  Primary primary_;
+};
+
+}  // namespace weir
