@@ -21,8 +21,11 @@ import tempfile
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 CXX = os.environ.get("CXX", "g++")
 FLAGS = ["-std=c++20", "-O1"]
+INCLUDE = ["-isystem", "/usr/include/lua5.1"]
 LINK = ["-lgmock_main", "-lgmock", "-lgtest", "-lpthread"]
 COMPILE_SECONDS_MAX = 300
+# Tests sized by time need little of it here; the same seed in each run.
+ENVIRONMENT = {**os.environ, "WEIR_SEED": "1", "WEIR_SOAK_SECONDS": "1"}
 RUN_SECONDS_MAX = 120  # a mutant that hangs its suite is caught too
 
 
@@ -34,6 +37,7 @@ class Suite:
     headers: tuple  # copied beside the sources, compiled only as they are included
     tests: tuple  # compiled from the copy too, never changed
     link: tuple = ()  # extra link flags
+    scripts: tuple = ()  # Lua in the order of ScriptId, compiled into scripts.cc
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,6 +88,25 @@ STORE = Suite(
     ("-labsl_raw_hash_set", "-labsl_hash", "-labsl_city", "-labsl_low_level_hash",
      "-labsl_strings", "-labsl_throw_delegate", "-labsl_raw_logging_internal"),
 )
+
+SCRIPTS = Suite(
+    SOURCES + ("limiter/store/redis/script_call.cc", "tests/differential/redis_client.cc",
+               "tests/differential/stores.cc", "tests/support/lua_store.cc",
+               "tests/support/redis_process.cc"),
+    HEADERS[:6] + ("limiter/core/descriptor.h", "limiter/core/unit.h",
+                   "limiter/store/redis/script_call.h", "limiter/store/redis/scripts.h",
+                   "tests/differential/core.h", "tests/differential/redis_client.h",
+                   "tests/differential/stores.h", "tests/support/lua_store.h",
+                   "tests/support/redis_process.h"),
+    ("tests/differential/exact_test.cc", "tests/differential/lease_test.cc"),
+    ("-llua5.1", "-labsl_statusor", "-labsl_status", "-labsl_strings", "-labsl_cord",
+     "-labsl_raw_logging_internal", "-labsl_throw_delegate"),
+    ("algorithms/fixed_window.lua", "algorithms/sliding_window.lua",
+     "algorithms/token_bucket.lua", "limiter/store/redis/nodes.lua",
+     "limiter/store/redis/meta.lua"),
+)
+GENERATED = "scripts.cc"
+EMBED = ROOT / "limiter/store/redis/embed_scripts.cmake"
 
 MUTANTS = (
     Mutant(
@@ -244,6 +267,150 @@ MUTANTS = (
         search="static_cast<uint128_t>(hits) * static_cast<uint64_t>(unit_ns)",
         replace="hits * static_cast<uint64_t>(unit_ns)",
     ),
+    Mutant(
+        name="1 lease charged when granted (token bucket script)",
+        breaks="burst + rate * T",
+        suite=SCRIPTS,
+        filter="Lease.*/token_bucket",
+        file="algorithms/token_bucket.lua",
+        search="rel = max(rel + hE, D) + (k - h) * E",
+        replace="rel = rel + k * E",
+    ),
+    Mutant(
+        name="1 lease charged when granted (sliding window script)",
+        breaks="L in any W",
+        suite=SCRIPTS,
+        filter="Lease.*/sliding_window",
+        file="algorithms/sliding_window.lua",
+        search="add(floor((now + D) / w), k - h)",
+        replace="add(current, k - h)",
+    ),
+    Mutant(
+        name="4 TAT not clamped (script)",
+        breaks="TAT - now <= B*E",
+        suite=SCRIPTS,
+        filter="Exact.ScriptsAnswerAsTheCore/token_bucket",
+        file="algorithms/token_bucket.lua",
+        search="max(0, min(raw, BE))",
+        replace="max(0, raw)",
+    ),
+    Mutant(
+        name="13 clamp not kept on a denial (token bucket script)",
+        breaks="ban after a clock step",
+        suite=SCRIPTS,
+        filter="Exact.ScriptsAnswerAsTheCore/token_bucket",
+        file="algorithms/token_bucket.lua",
+        search="write = drains or fault",
+        replace="write = drains",
+    ),
+    Mutant(
+        name="13 restamp not kept on a denial (sliding window script)",
+        breaks="ban after a clock step",
+        suite=SCRIPTS,
+        filter="Exact.ScriptsAnswerAsTheCore/sliding_window",
+        file="algorithms/sliding_window.lua",
+        search="  write = write or fault\n",
+        replace="",
+    ),
+    Mutant(
+        name="14 lease outlives its window (script)",
+        breaks="L per window",
+        suite=SCRIPTS,
+        filter="Lease.*/fixed_window",
+        file="algorithms/fixed_window.lua",
+        search="min(end_after, D)",
+        replace="D",
+    ),
+    Mutant(
+        name="hits ahead of the clock not counted (script)",
+        breaks="L in any W",
+        suite=SCRIPTS,
+        filter="Lease.*/sliding_window",
+        file="algorithms/sliding_window.lua",
+        search="if stamp >= oldest then sum = sum + count end",
+        replace="if stamp >= oldest and stamp <= current then sum = sum + count end",
+    ),
+    Mutant(
+        name="sliding window script admits one too many",
+        breaks="L in any W",
+        suite=SCRIPTS,
+        filter="Exact.ScriptsAnswerAsTheCore/sliding_window",
+        file="algorithms/sliding_window.lua",
+        search="local allowed = sum + cost <= L",
+        replace="local allowed = sum + cost <= L + 1",
+    ),
+    Mutant(
+        name="sliding window script counts one sub-bucket too few",
+        breaks="L in any W",
+        suite=SCRIPTS,
+        filter="Lease.*/sliding_window",
+        file="algorithms/sliding_window.lua",
+        search="local oldest = current - Bk ",
+        replace="local oldest = current - Bk + 1 ",
+    ),
+    Mutant(
+        name="fixed window script denies the last hit",
+        breaks="remaining is what passes",
+        suite=SCRIPTS,
+        filter="Exact.ScriptsAnswerAsTheCore/fixed_window",
+        file="algorithms/fixed_window.lua",
+        search="local allowed = count + h <= L",
+        replace="local allowed = count + h < L",
+    ),
+    Mutant(
+        name="script ignores the share",
+        breaks="a lease takes at most its share",
+        suite=SCRIPTS,
+        filter="Lease.*/*",
+        file="algorithms/token_bucket.lua",
+        search="ceil(avail / share)",
+        replace="avail",
+    ),
+    Mutant(
+        name="script takes back hits of another window",
+        breaks="L per window",
+        suite=SCRIPTS,
+        filter="Lease.*/fixed_window",
+        file="algorithms/fixed_window.lua",
+        search="back > 0 and back_window == window and count > 0",
+        replace="back > 0 and count > 0",
+    ),
+    Mutant(
+        name="script keeps the time of a full bucket",
+        breaks="a refund of an unused key charges nothing",
+        suite=SCRIPTS,
+        filter="Exact.ScriptsAnswerAsTheCore/token_bucket",
+        file="algorithms/token_bucket.lua",
+        search="if rel > 0 then",
+        replace="if rel >= 0 then",
+    ),
+    Mutant(
+        name="script writes no expiry long enough",
+        breaks="an expired record says nothing",
+        suite=SCRIPTS,
+        filter="Exact.ScriptsAnswerAsTheCore/sliding_window",
+        file="algorithms/sliding_window.lua",
+        search="ceil(until_gone(newest) / 1000) + 1000",
+        replace="ceil(until_gone(newest) / 2000)",
+    ),
+    Mutant(
+        name="script prints times with 14 digits",
+        breaks="exact in a double",
+        suite=SCRIPTS,
+        filter="Exact.ScriptsAnswerAsTheCore/fixed_window",
+        file="algorithms/fixed_window.lua",
+        search="format('%.0f %.0f', window, count)",
+        replace="window .. ' ' .. count",
+    ),
+    Mutant(
+        name="token bucket script drains fractions of a hit",
+        breaks="one-hit callers are never banned",
+        suite=SCRIPTS,
+        filter="Exact.ScriptsAnswerAsTheCore/token_bucket",
+        file="algorithms/token_bucket.lua",
+        search="rel = rel + floor((BE - rel) / E) * E",
+        replace="rel = BE",
+    ),
 )
 
 
@@ -259,24 +426,30 @@ class Builder:
         self.objects = folder / "objects"
         self.objects.mkdir()
         self.kept = {}
+        self.sound = set()  # (suite, filter) that pass without a mutant
 
     def place(self, suite, mutant):
         if self.copy.exists():
             shutil.rmtree(self.copy)
-        for name in suite.sources + suite.headers + suite.tests:
+        for name in suite.sources + suite.headers + suite.tests + suite.scripts:
             target = self.copy / name
             target.parent.mkdir(parents=True, exist_ok=True)
             text = (ROOT / name).read_text(encoding="utf-8")
             if mutant is not None and name == mutant.file:
                 text = text.replace(mutant.search, mutant.replace)
             target.write_text(text, encoding="utf-8")
+        if suite.scripts:
+            paths = ",".join(str(self.copy / name) for name in suite.scripts)
+            call(["cmake", "-D", f"OUT={self.copy / GENERATED}", "-D", f"SCRIPTS={paths}",
+                  "-P", str(EMBED)])
 
     def object(self, name, fresh):
         if not fresh and name in self.kept:
             return self.kept[name]
         stem = name.replace("/", "_") + (".mutant.o" if fresh else ".o")
         target = self.objects / stem
-        call([CXX, *FLAGS, f"-I{self.copy}", "-c", str(self.copy / name), "-o", str(target)])
+        call([CXX, *FLAGS, *INCLUDE, f"-I{self.copy}", "-c", str(self.copy / name),
+              "-o", str(target)])
         if not fresh:
             self.kept[name] = target
         return target
@@ -285,10 +458,11 @@ class Builder:
         self.place(suite, mutant)
         changed = None if mutant is None else mutant.file
         header = changed is not None and changed.endswith(".h")
-        objects = [
-            str(self.object(name, fresh=header or name == changed))
-            for name in suite.sources + suite.tests
-        ]
+        names = suite.sources + suite.tests
+        if suite.scripts:
+            names += (GENERATED,)
+            changed = GENERATED if changed in suite.scripts else changed
+        objects = [str(self.object(name, fresh=header or name == changed)) for name in names]
         binary = self.objects / "suite"
         call([CXX, *objects, "-o", str(binary), *suite.link, *LINK])
         return binary
@@ -311,6 +485,7 @@ def passes(binary, gtest_filter):
             text=True,
             timeout=RUN_SECONDS_MAX,
             check=False,
+            env=ENVIRONMENT,
         )
     except subprocess.TimeoutExpired:
         return False
@@ -324,11 +499,13 @@ def judge(builder, mutant):
     found = (ROOT / mutant.file).read_text(encoding="utf-8").count(mutant.search)
     if found != 1:
         return f"NOT APPLIED: the search text occurs {found} times"
-    if mutant.file not in mutant.suite.sources + mutant.suite.headers:
+    if mutant.file not in mutant.suite.sources + mutant.suite.headers + mutant.suite.scripts:
         return "NOT APPLIED: the file is not part of the suite"
     try:
-        if not passes(builder.build(mutant.suite, None), mutant.filter):
-            return "NOT APPLIED: the suite fails without the mutant"
+        if (mutant.suite, mutant.filter) not in builder.sound:
+            if not passes(builder.build(mutant.suite, None), mutant.filter):
+                return "NOT APPLIED: the suite fails without the mutant"
+            builder.sound.add((mutant.suite, mutant.filter))
         survived = passes(builder.build(mutant.suite, mutant), mutant.filter)
         return "SURVIVED" if survived else "caught"
     except (BuildError, subprocess.TimeoutExpired) as error:

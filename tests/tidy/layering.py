@@ -79,7 +79,7 @@ def _homes(path):
     """The names under which a file may be listed as the home of a library."""
     names = {module_of(path)}
     if path.startswith("limiter/store/redis/"):
-        names = {"store/redis"}
+        names.add("store/redis")
     return names
 
 
