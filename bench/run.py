@@ -1,14 +1,15 @@
 #!/usr/bin/env python3
 """Runs the benchmarks and prints the numbers that README.md quotes.
 
-    bench/run.py                 all parts, in about two minutes
-    bench/run.py engine memory   only these: engine, memory, start, transport
+    bench/run.py                 all parts, in about three minutes
+    bench/run.py engine memory   only these: engine, memory, start, transport, redis
 
 Ratios are against something in the same run; times are costs of one operation. Nothing here is a
 test: numbers of a busy machine are printed all the same, with what else was running.
 """
 
 import argparse
+import json
 import os
 import pathlib
 import platform
@@ -22,6 +23,7 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 BUILD = ROOT / "build" / "release"
 STARTS = 9
+REDIS_ROUNDS = 5
 
 
 def title(text):
@@ -89,7 +91,54 @@ def transport():
                     "--pair", null, weir])
 
 
-PARTS = {"engine": engine, "memory": memory, "start": start, "transport": transport}
+def redis():
+    """Decisions over Redis against redis-benchmark, which runs the same script as fast as it can."""
+    title("redis: decisions per second against redis-benchmark on the same script (ratio B / A)")
+    with tempfile.TemporaryDirectory() as folder:
+        socket = pathlib.Path(folder) / "s"
+        server = subprocess.Popen(
+            ["redis-server", "--port", "0", "--unixsocket", str(socket), "--save", "",
+             "--appendonly", "no", "--dir", folder], stdout=subprocess.DEVNULL)
+        try:
+            while not socket.exists():
+                time.sleep(0.02)
+            command = subprocess.run([BUILD / "weir_redis_bench", "--command"], check=True,
+                                     capture_output=True, text=True).stdout.splitlines()
+            return compare_with_redis_benchmark(socket, command)
+        finally:
+            server.kill()
+            server.wait()
+
+
+def compare_with_redis_benchmark(socket, command):
+    def ours(in_flight, seconds):
+        done = subprocess.run([BUILD / "weir_redis_bench", f"unix:{socket}", str(in_flight),
+                               str(seconds)], check=True, capture_output=True, text=True)
+        return json.loads(done.stdout)
+
+    def theirs(pipelined):
+        done = subprocess.run(
+            ["redis-benchmark", "-s", str(socket), "-c", "1", "-P", str(pipelined), "-n",
+             str(30_000 if pipelined == 1 else 150_000), "--csv", *command],
+            check=True, capture_output=True, text=True)
+        return float(done.stdout.splitlines()[-1].rsplit('","', 7)[1])
+    ours(1, 1)  # loads the scripts
+    for in_flight in (1, 16, 64, 256):
+        ratios, rates, medians = [], [], []
+        for _ in range(REDIS_ROUNDS):
+            reference, result = theirs(in_flight), ours(in_flight, 1)
+            ratios.append(result["per_second"] / reference)
+            rates.append((reference, result["per_second"]))
+            medians.append(result["p50_us"])
+        reference, rate = (statistics.median(side) for side in zip(*rates))
+        print(f"{in_flight:4d} in flight: redis-benchmark {reference:7.0f}/s, weir {rate:7.0f}/s, "
+              f"ratio {statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f}), "
+              f"p50 {statistics.median(medians):.0f} us", flush=True)
+    return 0
+
+
+PARTS = {"engine": engine, "memory": memory, "start": start, "transport": transport,
+         "redis": redis}
 
 
 def main():

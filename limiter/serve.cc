@@ -155,6 +155,9 @@ class Server {
 
   // Opens all listeners, then loads the rules: until then callers are told to come back.
   absl::Status Start() {
+    if (redis_ != nullptr && settings_.redis_health_check_active_connection) {
+      health_.SetStoreConnected(false);
+    }
     absl::Status status = redis_ != nullptr ? redis_->Start() : absl::OkStatus();
     if (status.ok()) status = grpc_.Start();
     if (status.ok()) status = http_.Start();
@@ -183,6 +186,9 @@ class Server {
 
   void ReloadRules() { watcher_->Poke(); }
 
+  // Whether the store was reached since the start, or there is none to reach.
+  bool StoreReached() const { return redis_ == nullptr || store_reached_; }
+
   // From now on health says NOT_SERVING; calls are still answered.
   void BeginDrain() { health_.SetDraining(); }
   void Stop() { grpc_.Drain(settings_.drain_max_ns); }
@@ -198,10 +204,16 @@ class Server {
   std::unique_ptr<RedisStore> NewRedisStore(RedisStoreOptions options) {
     // Names are looked up on a thread of their own: they may take seconds.
     resolver_ = std::make_unique<ThreadExecutor>();
-    return std::make_unique<RedisStore>(
-        std::move(options), clock_, *resolver_, &LogNote, [this](const Secret& secret) {
-          executor_.Post([this, secret] { rules_.SetSecret(secret); });
-        });
+    RedisEvents events;
+    events.note = &LogNote;
+    events.secret = [this](const Secret& secret) {
+      executor_.Post([this, secret] { rules_.SetSecret(secret); });
+    };
+    events.connected = [this](bool connected) {
+      if (connected) store_reached_ = true;
+      if (settings_.redis_health_check_active_connection) health_.SetStoreConnected(connected);
+    };
+    return std::make_unique<RedisStore>(std::move(options), clock_, *resolver_, std::move(events));
   }
 
   EngineCollectorOptions CollectorOptions() {
@@ -298,6 +310,7 @@ class Server {
   }
 
   const Settings settings_;
+  std::atomic<bool> store_reached_{false};
   const RpcOptions rpc_options_;
   SystemClock clock_;
   ThreadExecutor executor_;
@@ -339,6 +352,18 @@ int WaitForSignal(const sigset_t& signals, int64_t timeout_ns) {
   const timespec timeout{static_cast<time_t>(timeout_ns / 1'000'000'000),
                          static_cast<long>(timeout_ns % 1'000'000'000)};
   return std::max(0, sigtimedwait(&signals, nullptr, &timeout));
+}
+
+// Waits for the first signal to end; 0: the store was not reached within --redis-start-max.
+int WaitForEnd(const sigset_t& signals, int64_t start_max_ns, Server& server) {
+  constexpr int64_t kPollNs = 50'000'000;
+  for (int64_t waited_ns = 0;; waited_ns += kPollNs) {
+    const bool started = start_max_ns == 0 || server.StoreReached();
+    if (!started && waited_ns >= start_max_ns) return 0;
+    const int signal = WaitForSignal(signals, started ? -1 : kPollNs);
+    if (signal == SIGHUP) server.ReloadRules();
+    if (signal == SIGTERM || signal == SIGINT) return signal;
+  }
 }
 
 }  // namespace
@@ -384,8 +409,11 @@ int Serve(const LoadedSettings& loaded) {
   std::printf("serving %s\n", addresses.c_str());
   std::fflush(stdout);
 
-  int signal = 0;
-  while ((signal = WaitForSignal(signals, -1)) == SIGHUP) server.ReloadRules();
+  const int signal = WaitForEnd(signals, loaded.settings.redis_start_max_ns, server);
+  if (signal == 0) {
+    spdlog::error("start: Redis was not reached within --redis-start-max");
+    return kExitFailed;
+  }
   spdlog::info("draining after signal {}", signal);
   server.BeginDrain();
   // A second signal to end cuts the wait short.

@@ -7,13 +7,21 @@ namespace weir {
 
 Health::State Health::StateLocked() const {
   if (ended_) return State::kEnded;
-  return !draining_ && (rules_loaded_ || without_rules_) ? State::kServing : State::kNotServing;
+  const bool serving = !draining_ && store_connected_ && (rules_loaded_ || without_rules_);
+  return serving ? State::kServing : State::kNotServing;
 }
 
 void Health::SetRulesLoaded() {
   MutexLock lock(mutex_);
   const State before = StateLocked();
   rules_loaded_ = true;
+  NotifyLocked(before);
+}
+
+void Health::SetStoreConnected(bool connected) {
+  MutexLock lock(mutex_);
+  const State before = StateLocked();
+  store_connected_ = connected;
   NotifyLocked(before);
 }
 

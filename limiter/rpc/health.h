@@ -21,6 +21,8 @@ class Health {
   explicit Health(bool serving_without_rules) : without_rules_(serving_without_rules) {}
 
   void SetRulesLoaded();
+  // Without its store the service is not serving; for those who ask for that.
+  void SetStoreConnected(bool connected);
   // From now on not serving: the process is about to end.
   void SetDraining();
   // The listeners close: whoever still watches is to leave.
@@ -45,6 +47,7 @@ class Health {
   const bool without_rules_;
   mutable Mutex mutex_;
   bool rules_loaded_ ABSL_GUARDED_BY(mutex_) = false;
+  bool store_connected_ ABSL_GUARDED_BY(mutex_) = true;
   bool draining_ ABSL_GUARDED_BY(mutex_) = false;
   bool ended_ ABSL_GUARDED_BY(mutex_) = false;
   uint64_t next_id_ ABSL_GUARDED_BY(mutex_) = 0;

@@ -145,7 +145,9 @@ Grant Decide(Step step, const Limit& limit, Cell& cell, const Instant& now, uint
     grant.remaining_before = RemainingBefore(step, limit, grant.decision, hits);
   }
   if (step == Step::kTake && !grant.decision.allowed && drain && hits > 0) {
+    const bool clock_fault = grant.decision.clock_fault;  // which the take has put right
     grant.decision = Apply(Step::kDrain, limit, cell, now, hits);
+    grant.decision.clock_fault |= clock_fault;
   }
   return grant;
 }

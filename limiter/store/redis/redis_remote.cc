@@ -99,8 +99,9 @@ class RedisRemote::Call final : public CommandSink {
         reply_ = *read;
       } else {
         failed_ = true;
-        remote_.note_(NoteLevel::kWarning,
-                      absl::StrCat("protocol error: ", std::string(read.status().message())));
+        remote_.events_.note(
+            NoteLevel::kWarning,
+            absl::StrCat("protocol error: ", std::string(read.status().message())));
       }
     }
     Settle();
@@ -194,14 +195,14 @@ class RedisRemote::Call final : public CommandSink {
 // The node says every few seconds that it lives, and learns how many do.
 class RedisRemote::NodesCall final : public CommandSink {
  public:
-  explicit NodesCall(RedisRemote& remote)
-      : remote_(remote), key_(remote.options_.key_prefix + "weir:nodes") {}
+  explicit NodesCall(RedisRemote& remote) : remote_(remote) {}
 
   void Send() {
     if (owed_) return;
     std::string wire;
-    AppendNodes(key_, remote_.options_.incarnation, wire);
-    owed_ = remote_.main_->Send(SlotOf(key_), wire, &ScriptOf(ScriptId::kNodes), *this);
+    AppendNodes(remote_.nodes_key_, remote_.options_.incarnation, wire);
+    owed_ =
+        remote_.main_->Send(SlotOf(remote_.nodes_key_), wire, &ScriptOf(ScriptId::kNodes), *this);
   }
 
   void OnReply(const redisReply& reply) override {
@@ -222,15 +223,14 @@ class RedisRemote::NodesCall final : public CommandSink {
 
  private:
   RedisRemote& remote_;
-  const std::string key_;
   bool owed_ = false;
 };
 
-RedisRemote::RedisRemote(RedisRemoteOptions options, Clock& clock, Note note, OnSecret on_secret)
+RedisRemote::RedisRemote(RedisRemoteOptions options, Clock& clock, RedisEvents events)
     : options_(std::move(options)),
       clock_(clock),
-      note_(std::move(note)),
-      on_secret_(std::move(on_secret)),
+      events_(std::move(events)),
+      nodes_key_(options_.key_prefix + "weir:nodes"),
       nodes_call_(std::make_unique<NodesCall>(*this)) {
   for (uint32_t shard = 0; shard < kLogicalShards; ++shard) {
     shard_slots_[shard] = SlotOf(StoreKey(options_.key_prefix, Key{0, shard}));
@@ -317,7 +317,12 @@ void RedisRemote::OnMeta(const Meta& meta) {
   secret_k0_.store(meta.secret.k0, std::memory_order_relaxed);
   secret_k1_.store(meta.secret.k1, std::memory_order_relaxed);
   secret_known_.store(true, std::memory_order_release);
-  on_secret_(meta.secret);
+  events_.secret(meta.secret);
+}
+
+void RedisRemote::OnConnected() {
+  AnnounceSelf();
+  events_.connected(true);
 }
 
 void RedisRemote::AnnounceSelf() {

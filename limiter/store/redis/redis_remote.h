@@ -48,13 +48,16 @@ struct RedisRemoteStats {
   std::atomic<int64_t> clock_offset_ns{0};  // the store's clock less this node's
 };
 
+// Told on the loop's thread; none may be empty.
+struct RedisEvents {
+  std::function<void(NoteLevel, std::string_view)> note;  // a line for the log
+  std::function<void(const Secret&)> secret;  // what keys must be made under; when it changes
+  std::function<void(bool)> connected;        // the main store takes calls, or it was lost
+};
+
 class RedisRemote final : public Remote, public Topology::Listener {
  public:
-  using Note = std::function<void(NoteLevel, std::string_view)>;
-  using OnSecret = std::function<void(const Secret&)>;
-
-  // `on_secret` is told on the loop's thread what keys must be made under, again when it changes.
-  RedisRemote(RedisRemoteOptions options, Clock& clock, Note note, OnSecret on_secret);
+  RedisRemote(RedisRemoteOptions options, Clock& clock, RedisEvents events);
   ~RedisRemote() override;
 
   // Before Start. `per_second` may be null; both outlive the remote.
@@ -82,9 +85,10 @@ class RedisRemote final : public Remote, public Topology::Listener {
   };
 
   void OnMeta(const Meta& meta) override;
-  void OnConnected() override { AnnounceSelf(); }
+  void OnConnected() override;
+  void OnLost() override { events_.connected(main_->Reachable(SlotOf(nodes_key_))); }
   void OnFailover() override { stats_.failovers.Add(1); }
-  void OnNote(NoteLevel level, std::string_view text) override { note_(level, text); }
+  void OnNote(NoteLevel level, std::string_view text) override { events_.note(level, text); }
 
   Topology& TopologyOf(const Limit& limit) const;
   Slot SlotOfShard(const Key& key) const { return shard_slots_[LogicalShard(key)]; }
@@ -97,8 +101,8 @@ class RedisRemote final : public Remote, public Topology::Listener {
 
   const RedisRemoteOptions options_;
   Clock& clock_;
-  const Note note_;
-  const OnSecret on_secret_;
+  const RedisEvents events_;
+  const std::string nodes_key_;
   Topology* main_ = nullptr;
   Topology* per_second_ = nullptr;
   std::array<Slot, kLogicalShards> shard_slots_{};

@@ -28,7 +28,7 @@ struct RedisStore::Site {
 };
 
 RedisStore::RedisStore(RedisStoreOptions options, Clock& clock, Executor& resolver,
-                       RedisRemote::Note note, RedisRemote::OnSecret on_secret)
+                       RedisEvents events)
     : options_(std::move(options)),
       clock_(clock),
       resolver_(resolver),
@@ -36,7 +36,7 @@ RedisStore::RedisStore(RedisStoreOptions options, Clock& clock, Executor& resolv
       remote_({.key_prefix = options_.key_prefix,
                .incarnation = Hex(options_.incarnation),
                .nodes_interval_ns = kNodesIntervalNs},
-              clock, std::move(note), std::move(on_secret)),
+              clock, std::move(events)),
       shared_(std::make_unique<SharedStore>(options_.shared, remote_, clock,
                                             [this] { loop_.Wake(); })) {}
 

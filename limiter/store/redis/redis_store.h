@@ -46,9 +46,8 @@ struct RedisStoreOptions {
 
 class RedisStore {
  public:
-  // `note` and `on_secret` as RedisRemote has them; `resolver` looks names up.
-  RedisStore(RedisStoreOptions options, Clock& clock, Executor& resolver, RedisRemote::Note note,
-             RedisRemote::OnSecret on_secret);
+  // `resolver` looks names up.
+  RedisStore(RedisStoreOptions options, Clock& clock, Executor& resolver, RedisEvents events);
   ~RedisStore();
 
   // Begins to connect and does not wait for it. INVALID_ARGUMENT: files of TLS that cannot be used.

@@ -41,6 +41,7 @@ bool SingleTopology::Reachable(Slot /*slot*/) const {
 void SingleTopology::OnState(PrimaryState state) {
   if (state == PrimaryState::kRecovering) losses_.fetch_add(1, std::memory_order_relaxed);
   if (state == PrimaryState::kConnected) listener_.OnConnected();
+  if (state == PrimaryState::kRecovering || state == PrimaryState::kIsolated) listener_.OnLost();
 }
 
 }  // namespace weir

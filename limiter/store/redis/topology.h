@@ -30,6 +30,8 @@ class Topology {
     virtual void OnMeta(const Meta& meta) = 0;
     // Calls can be sent, perhaps again.
     virtual void OnConnected() = 0;
+    // A primary takes no calls any more.
+    virtual void OnLost() = 0;
     virtual void OnFailover() = 0;
     virtual void OnNote(NoteLevel level, std::string_view text) = 0;
 

@@ -45,5 +45,14 @@ TEST(Health, TellsNothingAfterUnsubscribe) {
   EXPECT_EQ(told, 1);
 }
 
+TEST(Health, IsNotServingWhileItsStoreIsAway) {
+  Health health(false);
+  health.SetRulesLoaded();
+  health.SetStoreConnected(false);
+  EXPECT_FALSE(health.serving());
+  health.SetStoreConnected(true);
+  EXPECT_TRUE(health.serving());
+}
+
 }  // namespace
 }  // namespace weir

@@ -506,6 +506,16 @@ TEST_F(MemoryStoreTest, ALargeBackwardStepStartsAnewAndIsAFault) {
   EXPECT_EQ(grant.decision.remaining, 1U);
 }
 
+// The take puts the state right and the drain then finds nothing wrong.
+TEST_F(MemoryStoreTest, AFaultIsToldAlsoWhereTheDenialIsDrained) {
+  const Limit limit = Fixed(2);
+  ask_->Take(limit, 1, 2);
+  clock_.StepWall(-3600 * kSecondNs);
+  const Grant grant = ask_->One(limit, 1, Op::kTake, 5);
+  EXPECT_FALSE(grant.decision.allowed);
+  EXPECT_TRUE(grant.decision.clock_fault);
+}
+
 // Else every key touched while the clock was ahead would keep its cell until time catches up.
 TEST_F(MemoryStoreTest, StateThatAClockStepMadeVoidIsIdle) {
   Use({.keys_max = 1, .ring_bytes_max = 0, .overflow = Overflow::kDeny});
