@@ -8,7 +8,6 @@
 #include <cstring>
 #include <memory>
 #include <new>
-#include <utility>
 
 #include "algorithms/sliding_window.h"
 
@@ -37,9 +36,10 @@ constexpr uint64_t kMinusOne = ~uint64_t{0};
 
 }  // namespace
 
-LazyMemory::LazyMemory(std::size_t bytes) : block_(std::calloc(1, bytes + alignof(Cell))) {
+LazyMemory::LazyMemory(std::size_t bytes, std::size_t alignment, const char* setting)
+    : alignment_(alignment), block_(std::calloc(1, bytes + alignment)) {
   if (block_ != nullptr) return;
-  std::fprintf(stderr, "weir: no memory for %zu bytes of keys: lower --keys-max\n", bytes);
+  std::fprintf(stderr, "weir: no memory for %zu bytes of state: lower --%s\n", bytes, setting);
   std::abort();
 }
 
@@ -47,12 +47,37 @@ LazyMemory::~LazyMemory() { std::free(block_); }
 
 std::byte* LazyMemory::data() const {
   const auto address = reinterpret_cast<std::uintptr_t>(block_);
-  return static_cast<std::byte*>(block_) + (alignof(Cell) - address % alignof(Cell));
+  return static_cast<std::byte*>(block_) + (alignment_ - address % alignment_);
+}
+
+SlabArena::SlabArena(std::size_t bytes_max)
+    : slabs_max_(bytes_max / kSlabBytes),
+      memory_(slabs_max_ * kSlabBytes, kSlabBytes, "state-bytes-max") {}
+
+std::byte* SlabArena::Take() {
+  MutexLock lock(mutex_);
+  std::byte* slab = nullptr;
+  if (!free_.empty()) {
+    slab = free_.back();
+    free_.pop_back();
+  } else if (slabs_used_ < slabs_max_) {
+    slab = memory_.data() + slabs_used_++ * kSlabBytes;
+  } else {
+    return nullptr;
+  }
+  slabs_taken_.fetch_add(1, std::memory_order_relaxed);
+  return slab;
+}
+
+void SlabArena::Give(std::byte* slab) {
+  MutexLock lock(mutex_);
+  free_.push_back(slab);
+  slabs_taken_.fetch_sub(1, std::memory_order_relaxed);
 }
 
 // Aligned to its size, so that a ring knows its slab. The rings follow it.
 struct alignas(64) RingPool::Slab {
-  static constexpr std::size_t kBytes = 16384;
+  static constexpr std::size_t kBytes = SlabArena::kSlabBytes;
 
   Slab* previous = nullptr;
   Slab* next = nullptr;
@@ -60,8 +85,8 @@ struct alignas(64) RingPool::Slab {
   std::size_t taken = 0;     // rings in use
   uint64_t* free = nullptr;  // list through the first words of free rings
 
-  static Slab* New(std::size_t words) {
-    void* memory = std::aligned_alloc(kBytes, kBytes);
+  static Slab* New(std::size_t words, SlabArena& arena) {
+    std::byte* memory = arena.Take();
     if (memory == nullptr) return nullptr;
     Slab* slab = new (memory) Slab;
     slab->words = words;
@@ -81,13 +106,6 @@ struct alignas(64) RingPool::Slab {
   }
 };
 
-RingPool::~RingPool() {
-  partly_free_.push_back(full_);
-  for (Slab* slab : partly_free_) {
-    while (slab != nullptr) std::free(std::exchange(slab, slab->next));
-  }
-}
-
 void RingPool::Unlink(Slab*& first, Slab* slab) {
   if (slab->next != nullptr) slab->next->previous = slab->previous;
   (slab->previous != nullptr ? slab->previous->next : first) = slab->next;
@@ -100,18 +118,13 @@ void RingPool::Push(Slab*& first, Slab* slab) {
   first = slab;
 }
 
-uint64_t* RingPool::Take(std::size_t words, std::atomic<int64_t>& bytes_left) {
+uint64_t* RingPool::Take(std::size_t words, SlabArena& arena) {
   if (partly_free_.size() <= words) partly_free_.resize(words + 1);
   Slab*& first = partly_free_[words];
   if (first == nullptr) {
-    constexpr auto kBytes = static_cast<int64_t>(Slab::kBytes);
-    const bool covered = bytes_left.fetch_sub(kBytes, std::memory_order_relaxed) >= kBytes;
-    Slab* slab = covered ? Slab::New(words) : nullptr;
-    if (slab == nullptr) {
-      bytes_left.fetch_add(kBytes, std::memory_order_relaxed);
-      return nullptr;
-    }
-    Push(first, slab);
+    Slab* added = Slab::New(words, arena);
+    if (added == nullptr) return nullptr;
+    Push(first, added);
   }
   Slab* slab = first;
   uint64_t* ring = slab->free;
@@ -125,7 +138,7 @@ uint64_t* RingPool::Take(std::size_t words, std::atomic<int64_t>& bytes_left) {
   return ring;
 }
 
-void RingPool::Give(uint64_t* ring, std::atomic<int64_t>& bytes_left) {
+void RingPool::Give(uint64_t* ring, SlabArena& arena) {
   Slab* slab = Slab::Of(ring);
   if (slab->free == nullptr) {
     Unlink(full_, slab);
@@ -134,14 +147,12 @@ void RingPool::Give(uint64_t* ring, std::atomic<int64_t>& bytes_left) {
   slab->Free(ring);
   if (--slab->taken > 0) return;
   Unlink(partly_free_[slab->words], slab);
-  std::free(slab);
-  bytes_left.fetch_add(static_cast<int64_t>(Slab::kBytes), std::memory_order_relaxed);
+  arena.Give(reinterpret_cast<std::byte*>(slab));
 }
 
 CellTable::CellTable(std::size_t keys_max, std::size_t ring_bytes_max)
-    : ring_bytes_left_(static_cast<int64_t>(ring_bytes_max)),
-      ring_bytes_max_(static_cast<int64_t>(ring_bytes_max)),
-      memory_(ShardBytes(ShardCapacity(keys_max)) * kShards) {
+    : slabs_(ring_bytes_max),
+      memory_(ShardBytes(ShardCapacity(keys_max)) * kShards, alignof(Cell), "keys-max") {
   const std::size_t capacity = ShardCapacity(keys_max);
   std::byte* base = memory_.data();
   for (Shard& shard : shards_) {
@@ -149,7 +160,7 @@ CellTable::CellTable(std::size_t keys_max, std::size_t ring_bytes_max)
     shard.cells_ = reinterpret_cast<Cell*>(base);
     shard.links_ = reinterpret_cast<uint32_t*>(base + capacity * sizeof(Cell));
     shard.heads_ = shard.links_ + capacity;
-    shard.ring_bytes_left_ = &ring_bytes_left_;
+    shard.slabs_ = &slabs_;
     base += ShardBytes(capacity);
   }
 }
@@ -228,7 +239,7 @@ bool CellTable::Shard::Unlink(const Key& key) {
     }
     Cell& cell = cells_[index];
     if (cell.has_ring()) {
-      rings_.Give(cell.ring, *ring_bytes_left_);
+      rings_.Give(cell.ring, *slabs_);
     }
     stats_.keys[static_cast<std::size_t>(cell.algorithm)].Add(kMinusOne);
     *link = links_[index];
@@ -243,12 +254,12 @@ bool CellTable::Shard::Erase(const Key& key) { return Unlink(key); }
 
 uint64_t* CellTable::Shard::TakeRing(const Limit& limit, const Instant& now) {
   const std::size_t words = sliding_window::RingWords(limit.precision);
-  uint64_t* ring = rings_.Take(words, *ring_bytes_left_);
+  uint64_t* ring = rings_.Take(words, *slabs_);
   if (ring != nullptr) return ring;
   // Without bytes for another slab, an idle key's ring of this length does as well. Rings of other
   // lengths only help when a whole slab of them is free.
   if (EvictIdle(now, words, 1) > 0 || EvictIdle(now, kAnyRing, kSweepMax) > 0) {
-    ring = rings_.Take(words, *ring_bytes_left_);
+    ring = rings_.Take(words, *slabs_);
   }
   return ring;
 }
@@ -298,8 +309,7 @@ uint64_t CellTable::capacity() const { return uint64_t{shards_[0].capacity_} * k
 uint64_t CellTable::bytes() const {
   const uint64_t held = keys(Algorithm::kFixedWindow) + keys(Algorithm::kSlidingWindow) +
                         keys(Algorithm::kTokenBucket);
-  const int64_t ring_bytes = ring_bytes_max_ - ring_bytes_left_.load(std::memory_order_relaxed);
-  return held * (sizeof(Cell) + 2 * sizeof(uint32_t)) + static_cast<uint64_t>(ring_bytes);
+  return held * (sizeof(Cell) + 2 * sizeof(uint32_t)) + slabs_.bytes_taken();
 }
 
 }  // namespace weir

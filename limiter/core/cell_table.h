@@ -87,30 +87,46 @@ static_assert(sizeof(Cell) == 64);
 // size from the kernel, whose fresh pages are zero.
 class LazyMemory {
  public:
-  // Ends the process if there is no such memory: without it nothing can be limited.
-  explicit LazyMemory(std::size_t bytes);
+  // Ends the process if there is no such memory, naming the setting to lower: without it nothing
+  // can be limited.
+  LazyMemory(std::size_t bytes, std::size_t alignment, const char* setting);
   ~LazyMemory();
   LazyMemory(const LazyMemory&) = delete;
   LazyMemory& operator=(const LazyMemory&) = delete;
-  std::byte* data() const;  // aligned to a cell
+  std::byte* data() const;
 
  private:
+  const std::size_t alignment_;
   void* block_;
+};
+
+// Slabs for rings, aligned to their size. Thread safety: safe from any thread.
+class SlabArena {
+ public:
+  static constexpr std::size_t kSlabBytes = 16384;
+
+  explicit SlabArena(std::size_t bytes_max);
+  std::byte* Take();  // nullptr: all are taken
+  void Give(std::byte* slab);
+  uint64_t bytes_taken() const { return slabs_taken_.load(std::memory_order_relaxed) * kSlabBytes; }
+
+ private:
+  const std::size_t slabs_max_;
+  LazyMemory memory_;
+  Mutex mutex_;
+  std::size_t slabs_used_ ABSL_GUARDED_BY(mutex_) = 0;  // ever taken
+  std::vector<std::byte*> free_ ABSL_GUARDED_BY(mutex_);
+  std::atomic<uint64_t> slabs_taken_{0};
 };
 
 // Rings of sliding windows, carved from slabs of one length each. A slab whose rings are all free
 // is returned, so that its memory may serve rings of another length.
 class RingPool {
  public:
-  RingPool() = default;
-  ~RingPool();
-  RingPool(const RingPool&) = delete;
-  RingPool& operator=(const RingPool&) = delete;
-
-  // A zeroed ring; nullptr: `bytes_left` does not cover another slab. REQUIRES: words <=
+  // A zeroed ring; nullptr: the arena has no slab left. REQUIRES: words <=
   // sliding_window::kRingWordsMax.
-  uint64_t* Take(std::size_t words, std::atomic<int64_t>& bytes_left);
-  void Give(uint64_t* ring, std::atomic<int64_t>& bytes_left);
+  uint64_t* Take(std::size_t words, SlabArena& arena);
+  void Give(uint64_t* ring, SlabArena& arena);
 
  private:
   struct Slab;
@@ -174,7 +190,7 @@ class CellTable {
     uint32_t free_ = 0;  // link to the first freed cell
     uint32_t hand_ = 0;
     RingPool rings_;
-    std::atomic<int64_t>* ring_bytes_left_ = nullptr;
+    SlabArena* slabs_ = nullptr;
     Stats stats_;
   };
 
@@ -195,8 +211,7 @@ class CellTable {
 
  private:
   std::array<Shard, kShards> shards_;
-  std::atomic<int64_t> ring_bytes_left_;
-  const int64_t ring_bytes_max_;
+  SlabArena slabs_;
   LazyMemory memory_;
 };
 

@@ -76,7 +76,8 @@ void FailurePolicy::Answer(Ask& ask, const Instant& now, int nodes, uint64_t out
 }
 
 void FailurePolicy::AnswerLocally(Ask& ask, const Instant& now, int nodes, uint64_t outages) {
-  const int n = nodes > 0 ? nodes : replicas_;
+  // Nodes that have just started have not all been heard of.
+  const int n = std::max(nodes, replicas_);
   Limit share;
   if (n <= 0 || !ShareOf(*ask.limit, n, &share)) {
     ask.grant = Denied(*ask.limit);

@@ -29,7 +29,7 @@ inline constexpr std::size_t kStoreFailurePolicies = 4;
 
 class FailurePolicy {
  public:
-  // `replicas`: nodes to reckon with until the store said how many there are; 0: deny until then.
+  // `replicas`: nodes to reckon with at least; 0: deny until the store said how many there are.
   FailurePolicy(const MemoryStoreOptions& local, int replicas);
 
   // Answers one ask. `nodes` and `outages` as Remote has them.

@@ -246,12 +246,13 @@ void RedisRemote::SetTopologies(Topology& main, Topology* per_second) {
 
 void RedisRemote::Start(event_base* base) {
   nodes_timer_.reset(event_new(
-      base, -1, EV_PERSIST,
-      [](evutil_socket_t, short, void* self) { static_cast<RedisRemote*>(self)->AnnounceSelf(); },
+      base, -1, 0,
+      [](evutil_socket_t, short, void* self) {
+        static_cast<RedisRemote*>(self)->AnnounceSelf();
+        static_cast<RedisRemote*>(self)->ArmNodesTimer();
+      },
       this));
-  const timeval every{static_cast<time_t>(options_.nodes_interval_ns / kSecondNs),
-                      static_cast<suseconds_t>(options_.nodes_interval_ns % kSecondNs / 1000)};
-  event_add(nodes_timer_.get(), &every);
+  ArmNodesTimer();
   main_->Start();
   if (per_second_ != nullptr) per_second_->Start();
 }
@@ -323,6 +324,16 @@ void RedisRemote::OnMeta(const Meta& meta) {
 void RedisRemote::OnConnected() {
   AnnounceSelf();
   events_.connected(true);
+}
+
+// More often at first: nodes that start together are to hear of each other soon.
+void RedisRemote::ArmNodesTimer() {
+  constexpr int kEarlyBeats = 5;
+  const int64_t wait_ns =
+      beats_++ < kEarlyBeats ? options_.nodes_interval_ns / 5 : options_.nodes_interval_ns;
+  const timeval wait{static_cast<time_t>(wait_ns / kSecondNs),
+                     static_cast<suseconds_t>(wait_ns % kSecondNs / 1000)};
+  event_add(nodes_timer_.get(), &wait);
 }
 
 void RedisRemote::AnnounceSelf() {

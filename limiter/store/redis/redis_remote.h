@@ -93,6 +93,7 @@ class RedisRemote final : public Remote, public Topology::Listener {
   Topology& TopologyOf(const Limit& limit) const;
   Slot SlotOfShard(const Key& key) const { return shard_slots_[LogicalShard(key)]; }
   void AnnounceSelf();
+  void ArmNodesTimer();
   void OnNodes(int count);
   void Observe(int64_t duration_ns);
   void Count(StoreOp op, StoreResult result) {
@@ -117,6 +118,7 @@ class RedisRemote final : public Remote, public Topology::Listener {
   std::vector<Call*> free_calls_;
   std::unique_ptr<NodesCall> nodes_call_;
   std::unique_ptr<event, FreeEvent> nodes_timer_;
+  int beats_ = 0;
   std::array<int, 12> node_counts_{};  // of the last minute
   std::size_t node_counts_next_ = 0;
   std::atomic<int> nodes_{0};

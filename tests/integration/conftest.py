@@ -1,0 +1,113 @@
+"""Fixtures of the integration suite: three real Weirs, a real Redis, and real faults.
+
+WEIR_BINARY names the program (default: the release build). WEIR_INTEGRATION_SCALE (default 1)
+multiplies the time each test spends under load: ./dev soak sets it.
+"""
+
+import os
+import pathlib
+import sys
+
+import pytest
+
+# Long forms run more cases, and each for longer.
+SCALE = float(os.environ.get("WEIR_INTEGRATION_SCALE", "1"))
+
+FOLDER = pathlib.Path(__file__).resolve().parent
+REPOSITORY = FOLDER.parent.parent
+# Starting the program and generating stubs is shared with the conformance suite.
+sys.path.append(str(FOLDER.parent / "conformance"))
+
+import fleet as fleets  # noqa: E402
+import redis_server  # noqa: E402
+import rules  # noqa: E402
+import stubs  # noqa: E402
+
+
+def missing(what):
+    """A skip that is seen; where everything must be installed, a failure."""
+    if os.environ.get("CI") == "true":
+        pytest.fail(what, pytrace=False)
+    pytest.skip(what)
+
+
+@pytest.fixture(scope="session")
+def scale():
+    return SCALE
+
+
+@pytest.fixture(scope="session")
+def binary():
+    path = os.environ.get("WEIR_BINARY", str(REPOSITORY / "build" / "release" / "weir"))
+    if not os.access(path, os.X_OK):
+        pytest.fail(f"no program at {path}: build it, or set WEIR_BINARY", pytrace=False)
+    return os.path.abspath(path)
+
+
+@pytest.fixture(scope="session")
+def stubs_folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("stubs")
+
+
+@pytest.fixture(scope="session")
+def api(stubs_folder):
+    """The Python messages and stubs of proto/."""
+    return stubs.generate(REPOSITORY / "proto", stubs_folder)
+
+
+@pytest.fixture(scope="session")
+def redis_program():
+    found = redis_server.find()
+    if found is None:
+        missing("redis-server is not installed: apt-get install redis-server")
+    return found
+
+
+@pytest.fixture
+def start_redis(redis_program):
+    """Starts servers; ends them after the test."""
+    started = []
+
+    def start(*arguments, executable=redis_program, **options):
+        started.append(redis_server.Redis(executable, arguments, **options))
+        return started[-1]
+    yield start
+    for server in started:
+        server.close()
+
+
+@pytest.fixture
+def start_fleet(binary, tmp_path):
+    """Starts fleets; they must end well after the test."""
+    started = []
+
+    def start(url, *flags, nodes=rules.NODES, urls=None, **options):
+        folder = tmp_path / f"fleet{len(started)}"
+        folder.mkdir()
+        started.append(fleets.Fleet(binary, folder, urls or [url] * nodes, flags, **options))
+        return started[-1]
+    yield start
+    errors = []
+    for fleet in started:
+        try:
+            fleet.stop()
+        except Exception as error:  # the others must be stopped all the same
+            errors.append(str(error))
+    if errors:
+        raise RuntimeError("\n".join(errors))
+
+
+_REPORT = []
+
+
+@pytest.fixture(scope="session")
+def report():
+    """Takes what a test measured: it is printed after the run, whether the test passed or not."""
+    return lambda name, text: _REPORT.append(f"{name}: {text}")
+
+
+def pytest_terminal_summary(terminalreporter):
+    if _REPORT:
+        terminalreporter.section("measured")
+        for line in _REPORT:
+            terminalreporter.write_line(line)

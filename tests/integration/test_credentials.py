@@ -1,0 +1,63 @@
+"""Passwords: wrong ones, and a change of them without an answer lost."""
+
+import time
+
+import pytest
+
+import program
+import rules
+import scenario
+
+
+def probe(api, program_, count=1):
+    """Sources of a node's answers for a rule that is never over."""
+    stub = api.limiter_grpc.LimiterStub(program_.channels[0])
+    request = api.limiter.CheckRequest(domain=rules.DOMAIN, descriptors=[
+        {"entries": [{"key": rules.PROBE, "value": "probe"}]}])
+    return [stub.Check(request, timeout=10, wait_for_ready=True).items[0].source
+            for _ in range(count)]
+
+
+# Not words that a log line may hold for another reason.
+RIGHT, WRONG = "rh7Kq2-right", "wz4Pm9-wrong"
+
+
+@pytest.mark.parametrize("given", [WRONG, None], ids=["wrong", "missing"])
+def test_bad_password_from_the_start(given, start_redis, start_fleet, api):
+    """It serves by policy, says why, and is whole as soon as Redis takes the password."""
+    redis = start_redis("--requirepass", RIGHT, login=(RIGHT,))
+    flags = [f"--redis-password={given}"] if given else []
+    fleet = start_fleet(redis.address, *flags, nodes=1)
+    node = fleet.programs[0]
+    assert probe(api, node, 20) == [scenario.POLICY] * 20
+    log = program.poll(lambda: ("password" in node.output("stderr").lower() and
+                                node.output("stderr")), 10, "the log to name the password")
+    assert RIGHT not in log and WRONG not in log, "a password was logged"
+    assert fleet.totals("weir_redis_connected") == [0]
+    redis.call("CONFIG", "SET", "requirepass", given or "")
+    redis.login = (given,) if given else ()
+    began = time.monotonic()
+    program.poll(lambda: probe(api, node) == [scenario.STORE], 10, "the store to be used")
+    assert time.monotonic() - began < 2
+
+
+def test_password_rotation(start_redis, start_fleet, api, stubs_folder, tmp_path, report):
+    """The documented way: add the new password, restart each Weir with it, remove the old one."""
+    redis = start_redis()
+    redis.call("ACL", "SETUSER", "weir", "on", ">old", "~*", "&*", "+@all")
+    old = start_fleet(redis.address, "--redis-user=weir", "--redis-password=old")
+    old.wait_ready(knows_all=False)
+    redis.call("ACL", "SETUSER", "weir", ">new")
+    new = start_fleet(redis.address, "--redis-user=weir", "--redis-password=new")
+    new.wait_ready()
+    with scenario.Scenario(new, stubs_folder, tmp_path, "rotation", report) as run:
+        old.stop()
+        redis.call("ACL", "SETUSER", "weir", "<old")
+        time.sleep(1)
+    run.judge()
+    by_store = [r for r in run.of(rules.PROBE) if r.source == scenario.STORE]
+    assert len(by_store) >= 0.95 * len(run.of(rules.PROBE))
+    assert new.connected()
+    # What still had the old password is refused; Redis closed its connections.
+    late = start_fleet(redis.address, "--redis-user=weir", "--redis-password=old", nodes=1)
+    assert probe(api, late.programs[0], 5) == [scenario.POLICY] * 5
