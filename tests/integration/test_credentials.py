@@ -1,10 +1,13 @@
 """Passwords: wrong ones, and a change of them without an answer lost."""
 
+import pathlib
+import re
 import time
 
 import pytest
 
 import program
+import resp
 import rules
 import scenario
 
@@ -61,3 +64,31 @@ def test_password_rotation(start_redis, start_fleet, api, stubs_folder, tmp_path
     # What still had the old password is refused; Redis closed its connections.
     late = start_fleet(redis.address, "--redis-user=weir", "--redis-password=old", nodes=1)
     assert probe(api, late.programs[0], 5) == [scenario.POLICY] * 5
+
+
+def test_the_documented_account_is_enough(start_redis, start_fleet, api):
+    """The line of docs/guarantees.md, as it stands there."""
+    document = (pathlib.Path(__file__).parents[2] / "docs" / "guarantees.md").read_text()
+    line = re.search(r"^ACL SETUSER weir on >PASSWORD (.*)$", document, re.M)[1]
+    redis = start_redis()
+    redis.call("ACL", "SETUSER", "weir", "on", f">{RIGHT}", *line.split())
+    fleet = start_fleet(redis.address, "--redis-user=weir", f"--redis-password={RIGHT}",
+                        "--cache-key-prefix=", "--allow-reset", nodes=1)
+    fleet.wait_ready()
+    stub = api.limiter_grpc.LimiterStub(fleet.programs[0].channels[0])
+    for algorithm in rules.ALGORITHMS:
+        key = f"long_{algorithm}_deny"
+        descriptors = [{"entries": [{"key": key, "value": "acl"}]}]
+        request = api.limiter.CheckRequest(domain=rules.DOMAIN, descriptors=descriptors)
+        for call in (stub.Check, stub.Peek, stub.Report, stub.Refund):
+            assert call(request, timeout=10).items[0].source == scenario.STORE, (key, call)
+        stub.Reset(api.limiter.ResetRequest(domain=rules.DOMAIN, descriptors=descriptors),
+                   timeout=10)
+    assert fleet.totals('weir_store_calls_total{result="error"}') == [0]
+    # And no more: another program's keys, and what could end the server, are out of reach.
+    redis.call("SET", "session", "1")
+    redis.login = ("weir", RIGHT)
+    for command in (["GET", "session"], ["KEYS", "*"], ["SCRIPT", "FLUSH"], ["CONFIG", "GET", "*"]):
+        with pytest.raises(resp.Error, match="NOPERM"):
+            redis.call(*command)
+    redis.login = ()
