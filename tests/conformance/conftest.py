@@ -7,13 +7,12 @@ passed on to it, except what would change its settings.
 
 import os
 import pathlib
-import subprocess
-import tempfile
 
 import pytest
 
 import cases
 import program
+import redis_option
 import stubs
 
 FOLDER = pathlib.Path(__file__).resolve().parent
@@ -22,25 +21,11 @@ REPOSITORY = FOLDER.parent.parent
 
 def pytest_addoption(parser):
     parser.addoption("--case", default="", help="only cases whose name contains this text")
-    parser.addoption("--redis", action="store_true", help="count in a Redis of the suite's own")
+    redis_option.add(parser)
 
 
 def pytest_configure(config):
-    if not config.getoption("--redis"):
-        return
-    folder = tempfile.TemporaryDirectory(prefix="weir-redis-")
-    socket = pathlib.Path(folder.name) / "s"
-    server = subprocess.Popen(
-        ["redis-server", "--port", "0", "--unixsocket", str(socket), "--save", "", "--appendonly",
-         "no", "--dir", folder.name], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
-    program.poll(socket.exists, program.START_SECONDS, "redis-server")
-    os.environ["WEIR_TEST_REDIS"] = f"unix:{socket}"
-
-    def end():
-        server.kill()
-        server.wait()
-        folder.cleanup()
-    config.add_cleanup(end)
+    redis_option.configure(config)
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,8 @@
 """Fixtures of the end-to-end suite: a real Envoy in front of the real program.
 
 WEIR_BINARY names the program (default: the release build), WEIR_ENVOY an Envoy 1.40 or later
-(default: the one of .venv-envoy). Without an Envoy its tests are skipped.
+(default: the one of .venv-envoy). Without an Envoy its tests are skipped. With --redis the programs
+count in a redis-server of the suite's own, and must answer the same.
 """
 
 import os
@@ -22,10 +23,19 @@ import bootstrap  # noqa: E402
 import cases  # noqa: E402
 import program  # noqa: E402
 import proxy  # noqa: E402
+import redis_option  # noqa: E402
 import stubs  # noqa: E402
 
 WINDOW_SECONDS = 3600
 TEST_SECONDS = 15
+
+
+def pytest_addoption(parser):
+    redis_option.add(parser)
+
+
+def pytest_configure(config):
+    redis_option.configure(config)
 
 
 @pytest.fixture(autouse=True)
