@@ -92,7 +92,7 @@ def transport():
 
 
 def redis():
-    """Decisions over Redis against redis-benchmark, which runs the same script as fast as it can."""
+    """Decisions over Redis against redis-benchmark, which runs the same script."""
     title("redis: decisions per second against redis-benchmark on the same script (ratio B / A)")
     with tempfile.TemporaryDirectory() as folder:
         socket = pathlib.Path(folder) / "s"
