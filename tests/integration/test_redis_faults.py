@@ -223,9 +223,12 @@ def test_became_a_replica(redis, under_load):
 def test_clients_killed(redis, under_load):
     with under_load as run:
         run.fault_begins()
+        killed = 0
         for _ in range(5):
-            assert redis.call("CLIENT", "KILL", "TYPE", "normal") >= 1
+            # A node that is between two attempts to connect has nothing to lose.
+            killed += redis.call("CLIENT", "KILL", "TYPE", "normal")
             run.last(0.3)
+        assert killed >= rules.NODES
         run.fault_ends(redis.answers)
     run.judge(answered_by_policy=False)
 
