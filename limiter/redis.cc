@@ -48,24 +48,25 @@ TlsOptions TlsOf(const Settings& settings) {
 }
 
 // Asked at each handshake, so that a password that was changed in its file is used.
-std::function<RedisLogin()> LoginOf(const RedisTarget& target) {
-  return [target] {
-    RedisLogin login{target.user, target.password};
-    if (target.password_file.empty()) return login;
-    const absl::StatusOr<std::string> password = ReadPasswordFile(target.password_file);
-    if (password.ok()) {
-      login.password = *password;
+std::function<RedisLogin()> LoginOf(const std::string& user, const std::string& password,
+                                    const std::string& password_file) {
+  return [user, password, password_file] {
+    RedisLogin login{user, password};
+    if (password_file.empty()) return login;
+    const absl::StatusOr<std::string> read = ReadPasswordFile(password_file);
+    if (read.ok()) {
+      login.password = *read;
     } else {
-      spdlog::warn("redis: {}", std::string(password.status().message()));
+      spdlog::warn("redis: {}", std::string(read.status().message()));
     }
     return login;
   };
 }
 
 absl::StatusOr<RedisPlace> PlaceAt(const RedisTarget& target, const Settings& settings) {
-  if (target.type != RedisType::kSingle) {
+  if (target.type == RedisType::kCluster) {
     return absl::UnimplementedError(
-        "redis-type: sentinel and cluster are not in this build yet; use single");
+        "redis-type: cluster is not in this build yet; use single or sentinel");
   }
   RedisPlace place;
   for (const std::string& text : target.addresses) {
@@ -73,7 +74,12 @@ absl::StatusOr<RedisPlace> PlaceAt(const RedisTarget& target, const Settings& se
     if (!address.ok()) return address.status();
     place.addresses.push_back(*std::move(address));
   }
-  place.login = LoginOf(target);
+  place.login = LoginOf(target.user, target.password, target.password_file);
+  if (target.type == RedisType::kSentinel) {
+    place.master = target.master;
+    place.sentinel_login =
+        LoginOf(target.sentinel_user, target.sentinel_password, target.sentinel_password_file);
+  }
   place.db = target.db;
   if (target.tls) place.tls = TlsOf(settings);
   return place;

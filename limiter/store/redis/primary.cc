@@ -216,9 +216,10 @@ void Primary::AddressFailed(Failure failure, std::string_view text) {
 }
 
 void Primary::AttemptFailed(Failure failure, std::string_view text) {
-  std::string what = RedisAddressText(address_);
-  what.append(": ").append(text);
-  CountConnectionFailure(failure, what);
+  // Without an address yet it is whoever was asked for one that failed.
+  const bool known = !address_.host.empty() || !address_.unix_path.empty();
+  std::string what = known ? RedisAddressText(address_) + ": " : "";
+  CountConnectionFailure(failure, what.append(text));
   Wait(false);
 }
 

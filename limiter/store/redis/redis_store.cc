@@ -6,6 +6,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
+#include "limiter/store/redis/sentinel.h"
 
 namespace weir {
 namespace {
@@ -66,10 +67,19 @@ absl::Status RedisStore::Open(const RedisPlace& place, bool with_meta,
     primary.meta_key = options_.key_prefix + "weir:meta";
     primary.proposal = {.format = 1, .shards = kLogicalShards, .secret = options_.proposal};
   }
-  opened->source = std::make_shared<FixedAddress>(place.addresses.front());
+  const Primary::Environment environment{loop_.base(), loop_, resolver_, clock_};
+  if (place.master.empty()) {
+    opened->source = std::make_shared<FixedAddress>(place.addresses.front());
+  } else {
+    opened->source = std::make_shared<SentinelAddress>(
+        environment, SentinelOptions{.sentinels = place.addresses,
+                                     .master = place.master,
+                                     .login = place.sentinel_login,
+                                     .tls = opened->tls.get(),
+                                     .link = options_.link});
+  }
   opened->topology =
-      std::make_unique<SingleTopology>(Primary::Environment{loop_.base(), loop_, resolver_, clock_},
-                                       *opened->source, remote_, std::move(primary));
+      std::make_unique<SingleTopology>(environment, *opened->source, remote_, std::move(primary));
   *site = std::move(opened);
   return absl::OkStatus();
 }

@@ -24,10 +24,12 @@ namespace weir {
 
 // Where one store is.
 struct RedisPlace {
-  std::vector<RedisAddress> addresses;
+  std::vector<RedisAddress> addresses;  // of the Redis, or of the sentinels
+  std::string master;                   // its name among the sentinels; empty: none are asked
   std::function<RedisLogin()> login;
+  std::function<RedisLogin()> sentinel_login;  // null: none
   int db = 0;
-  std::optional<TlsOptions> tls;
+  std::optional<TlsOptions> tls;  // to the sentinels too
 };
 
 struct RedisStoreOptions {
