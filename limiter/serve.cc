@@ -184,7 +184,15 @@ class Server {
     return text;
   }
 
-  void ReloadRules() { watcher_->Poke(); }
+  // What a SIGHUP asks for: the rules and the certificates towards Redis.
+  void Reload() {
+    watcher_->Poke();
+    if (redis_ == nullptr) return;
+    if (const absl::Status status = redis_->ReloadTls(); !status.ok()) {
+      spdlog::error("redis: {}; the certificates read before stay in use",
+                    std::string(status.message()));
+    }
+  }
 
   // Whether the store was reached since the start, or there is none to reach.
   bool StoreReached() const { return redis_ == nullptr || store_reached_; }
@@ -361,7 +369,7 @@ int WaitForEnd(const sigset_t& signals, int64_t start_max_ns, Server& server) {
     const bool started = start_max_ns == 0 || server.StoreReached();
     if (!started && waited_ns >= start_max_ns) return 0;
     const int signal = WaitForSignal(signals, started ? -1 : kPollNs);
-    if (signal == SIGHUP) server.ReloadRules();
+    if (signal == SIGHUP) server.Reload();
     if (signal == SIGTERM || signal == SIGINT) return signal;
   }
 }

@@ -98,6 +98,14 @@ absl::Status RedisStore::Start() {
   return absl::OkStatus();
 }
 
+absl::Status RedisStore::ReloadTls() {
+  absl::Status status;
+  for (const std::unique_ptr<Site>* site : {&main_, &per_second_}) {
+    if (*site != nullptr && (*site)->tls != nullptr) status.Update((*site)->tls->Reload());
+  }
+  return status;
+}
+
 void RedisStore::Stop() {
   loop_.Stop([this] {
     remote_.Stop();

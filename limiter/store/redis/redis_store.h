@@ -57,6 +57,10 @@ class RedisStore {
   // Every request that waits is answered by its policy first.
   void Stop();
 
+  // Reads the files of TLS again, for connections made from now on. What does not load leaves the
+  // last good ones in force, and the status says why.
+  absl::Status ReloadTls();
+
   Store& store() { return *shared_; }
   const SharedStore& shared() const { return *shared_; }
   const RedisRemote& remote() const { return remote_; }
