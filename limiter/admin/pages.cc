@@ -31,7 +31,7 @@ class JsonCalls {
  public:
   explicit JsonCalls(const PublicPages& pages) : pages_(pages) {}
 
-  void Begin(const HttpRequest& request, HttpServer::Respond respond) {
+  void Begin(const HttpRequest& request, const HttpServer::Respond& respond) {
     Clock& clock = pages_.engine.clock();
     const int64_t started_ns = clock.Now().mono_ns;
     const auto call = calls_.emplace(calls_.end());

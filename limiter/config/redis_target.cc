@@ -108,8 +108,8 @@ RedisTarget TargetOf(const RedisFields& fields) {
                 target.addresses.emplace_back());
     }
   }
-  target.user = url.user.empty() ? fields.user : std::move(url.user);
-  target.password = url.password.empty() ? fields.password : std::move(url.password);
+  target.user = url.user.empty() ? fields.user : url.user;
+  target.password = url.password.empty() ? fields.password : url.password;
   target.password_file = fields.password_file;
   if (sentinel) {
     target.sentinel_user = fields.sentinel_user;

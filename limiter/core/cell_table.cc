@@ -98,7 +98,8 @@ struct alignas(64) RingPool::Slab {
     return slab;
   }
   static Slab* Of(uint64_t* ring) {
-    return reinterpret_cast<Slab*>(reinterpret_cast<std::uintptr_t>(ring) & ~(kBytes - 1));
+    const std::size_t into = reinterpret_cast<std::uintptr_t>(ring) % kBytes;
+    return reinterpret_cast<Slab*>(reinterpret_cast<std::byte*>(ring) - into);
   }
   void Free(uint64_t* ring) {
     std::memcpy(ring, &free, sizeof(free));
