@@ -153,11 +153,11 @@ class Dev(unittest.TestCase):
 
     def test_a_sanitizer_report_of_any_process_fails_the_run(self):
         self.checkout.pytest("conformance", junit(passed=10))
-        self.assertEqual(self.checkout.run("./dev", "asan")[2], "14 passed, 0 failed")
+        self.assertEqual(self.checkout.run("./dev", "asan")[2], "24 passed, 0 failed")
         report = "echo race >build/asan/reports/asan.7\nsuite="
         self.checkout.program(".venv/bin/python", PYTEST.replace("suite=", report))
         code, output, last = self.checkout.run("./dev", "asan")
-        self.assertEqual((last, code), ("13 passed, 1 failed", 1), output)
+        self.assertEqual((last, code), ("23 passed, 1 failed", 1), output)
 
     def test_missing_packages_are_installed_by_name(self):
         self.checkout.run("./dev", "build")
