@@ -64,11 +64,8 @@ std::function<RedisLogin()> LoginOf(const std::string& user, const std::string& 
 }
 
 absl::StatusOr<RedisPlace> PlaceAt(const RedisTarget& target, const Settings& settings) {
-  if (target.type == RedisType::kCluster) {
-    return absl::UnimplementedError(
-        "redis-type: cluster is not in this build yet; use single or sentinel");
-  }
   RedisPlace place;
+  place.cluster = target.type == RedisType::kCluster;
   for (const std::string& text : target.addresses) {
     absl::StatusOr<RedisAddress> address = ParseRedisAddress(text);
     if (!address.ok()) return address.status();
@@ -126,8 +123,10 @@ StoreStatus StatusOf(const RedisStore& store, const Instant& now) {
   store.remote().Visit([&](const Primary& primary) {
     const PrimaryState state = primary.state();
     const bool connected = state == PrimaryState::kConnected || state == PrimaryState::kSuspect;
-    status.servers.push_back({primary.texts().address, std::string(NameOf(state)), connected});
-    if (Badness(state) > Badness(worst)) worst = state;
+    if (!primary.stopped()) {
+      status.servers.push_back({primary.texts().address, std::string(NameOf(state)), connected});
+      if (Badness(state) > Badness(worst)) worst = state;
+    }
     const PrimaryStats& stats = primary.stats();
     const uint64_t connects = stats.connects.load(std::memory_order_relaxed);
     status.reconnects += connects > 0 ? connects - 1 : 0;
@@ -152,7 +151,7 @@ StoreStatus StatusOf(const RedisStore& store, const Instant& now) {
     status.call_durations.buckets[i] = remote.duration_buckets[i].Get();
   }
   status.call_durations.sum_ns = remote.duration_sum_ns.Get();
-  status.redirects = remote.redirects.Get();
+  status.redirects = store.remote().redirects();
   status.failovers = remote.failovers.Get();
   status.clock_offset_ns = remote.clock_offset_ns.load(std::memory_order_relaxed);
   const SharedStoreStats& shared = store.shared().stats();

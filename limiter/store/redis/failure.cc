@@ -24,7 +24,7 @@ constexpr FailureRow kTable[] = {
      "fewer replicas than min-replicas-to-write are in step"},
     {Failure::kMasterDown, kRecover, "MASTERDOWN", "masterdown",
      "it is a replica without its primary; looking for the primary"},
-    {Failure::kClusterDown, kRecover, "CLUSTERDOWN", "clusterdown",
+    {Failure::kClusterDown, kEndCall, "CLUSTERDOWN", "clusterdown",
      "the cluster does not serve this slot; see CLUSTER INFO"},
     {Failure::kMoved, kRedirect, "MOVED", "moved", "the slot lives on another server"},
     {Failure::kAsk, kRedirect, "ASK", "ask", "the slot is moving to another server"},

@@ -98,7 +98,26 @@ Primary::Event Primary::NewEvent(short what, event_callback_fn callback) {
   return Event(event_new(environment_.base, -1, what, callback, this));
 }
 
-void Primary::Start() { Wait(false); }
+void Primary::Start() {
+  stopped_.store(false, std::memory_order_relaxed);
+  Wait(false);
+}
+
+void Primary::Stop() {
+  stopped_.store(true, std::memory_order_relaxed);
+  stage_ = Stage::kIdle;
+  ++attempt_;
+  event_del(timer_.get());
+  StopWatching();
+  link_.Close("the connection is not needed any more");
+  backoff_.Reset();
+  address_ = {};
+  {
+    MutexLock lock(mutex_);
+    texts_ = {};
+  }
+  SetState(PrimaryState::kRecovering);
+}
 
 // ---- Connecting
 
@@ -261,9 +280,7 @@ void Primary::Lose(Failure failure, std::string_view text) {
   const std::string what(text);
   // First of all, so that sinks which send again are refused.
   stage_ = Stage::kWaiting;
-  event_del(ping_timer_.get());
-  event_del(owed_timer_.get());
-  owed_armed_ = false;
+  StopWatching();
   link_.Close(what);
   CountConnectionFailure(failure, absl::StrCat(addresses_[address_index_].text, ": ", what));
   if (environment_.clock.Now().mono_ns - up_since_ns_ >= kLastingNs) backoff_.Reset();
@@ -286,6 +303,12 @@ void Primary::OnReplies() {
     if (state() == PrimaryState::kSuspect) SetState(PrimaryState::kConnected);
   }
   if (state() == PrimaryState::kIsolated && link_.owed() == 0 && !probe_held_) SendPing();
+}
+
+void Primary::StopWatching() {
+  event_del(ping_timer_.get());
+  event_del(owed_timer_.get());
+  owed_armed_ = false;
 }
 
 void Primary::OnPingTimer() {

@@ -147,8 +147,10 @@ class Primary final : private Link::Owner, private Handshake::Owner {
   Primary(const Primary&) = delete;
   Primary& operator=(const Primary&) = delete;
 
-  // Begins the first attempt. Called once.
+  // Begins the first attempt. REQUIRES: not started, or stopped.
   void Start();
+  // Gives the connection up, as if it never had one; what it counted stays.
+  void Stop();
 
   // Appends one command to the pipeline. `wire` is complete RESP. `script`: null, or the script
   // that an EVALSHA runs, so that after NOSCRIPT it can be loaded and the very bytes sent once
@@ -165,6 +167,7 @@ class Primary final : private Link::Owner, private Handshake::Owner {
   // the primary is elsewhere. Nothing if there is no connection.
   void Reconnect(std::string_view why);
 
+  bool stopped() const { return stopped_.load(std::memory_order_relaxed); }      // any thread
   PrimaryState state() const { return state_.load(std::memory_order_acquire); }  // any thread
   const PrimaryStats& stats() const { return stats_; }                           // any thread
 
@@ -247,6 +250,7 @@ class Primary final : private Link::Owner, private Handshake::Owner {
 
   // Watching the connection in use.
   void OnReplies() override;
+  void StopWatching();
   void OnPingTimer();
   void SendPing();
   void OnPong(const redisReply* reply);
@@ -308,6 +312,7 @@ class Primary final : private Link::Owner, private Handshake::Owner {
   std::vector<Call*> free_calls_;
   std::size_t in_flight_ = 0;
 
+  std::atomic<bool> stopped_{true};
   std::atomic<PrimaryState> state_{PrimaryState::kRecovering};
   PrimaryStats stats_;
   mutable Mutex mutex_;

@@ -72,7 +72,6 @@ class RedisRemote::Call final : public CommandSink {
     call_ = call;
     call_.limit = &limit_;
     sink_ = &sink;
-    redirected_ = false;
     failed_ = false;
     owed_ = 0;
     reply_ = {};
@@ -107,19 +106,7 @@ class RedisRemote::Call final : public CommandSink {
     Settle();
   }
 
-  void OnFailure(Failure failure, std::string_view text) override {
-    const FailureEffect effect = RowOf(failure).effect;
-    if (effect == FailureEffect::kRedirect && !redirected_ && call_.op != Op::kReset) {
-      redirected_ = true;
-      remote_.stats_.redirects.Add(1);
-      remote_.wire_.clear();
-      const ScriptCall script = AsScript(call_.op);
-      AppendCall(script, key_, remote_.wire_);
-      if (remote_.TopologyOf(limit_).Redirect(failure, text, remote_.wire_,
-                                              &ScriptOf(ScriptFor(limit_.algorithm)), *this)) {
-        return;
-      }
-    }
+  void OnFailure(Failure /*failure*/, std::string_view /*text*/) override {
     failed_ = true;
     Settle();
   }
@@ -188,7 +175,6 @@ class RedisRemote::Call final : public CommandSink {
   ScriptReply reply_;
   int64_t sent_mono_ns_ = 0;
   int owed_ = 0;
-  bool redirected_ = false;
   bool failed_ = false;
 };
 
@@ -296,6 +282,19 @@ void RedisRemote::Flush() {
 
 void RedisRemote::NoteTimeout(const Limit& limit, const Key& key) {
   TopologyOf(limit).NoteTimeout(SlotOfShard(key));
+}
+
+uint64_t RedisRemote::redirects() const {
+  return main_->redirects() + (per_second_ == nullptr ? 0 : per_second_->redirects());
+}
+
+void RedisRemote::OnLost() {
+  bool any = false;
+  main_->Visit([&any](const Primary& primary) {
+    const PrimaryState state = primary.state();
+    any = any || state == PrimaryState::kConnected || state == PrimaryState::kSuspect;
+  });
+  events_.connected(any);
 }
 
 void RedisRemote::Visit(const std::function<void(const Primary&)>& visit) const {

@@ -43,7 +43,6 @@ struct RedisRemoteStats {
   Counter calls[kStoreOps][kStoreResults];
   Counter duration_buckets[kDurationBoundsNs.size() + 1];  // of takes; the last one is +Inf
   Counter duration_sum_ns;
-  Counter redirects;
   Counter failovers;
   std::atomic<int64_t> clock_offset_ns{0};  // the store's clock less this node's
 };
@@ -52,7 +51,7 @@ struct RedisRemoteStats {
 struct RedisEvents {
   std::function<void(NoteLevel, std::string_view)> note;  // a line for the log
   std::function<void(const Secret&)> secret;  // what keys must be made under; when it changes
-  std::function<void(bool)> connected;        // the main store takes calls, or it was lost
+  std::function<void(bool)> connected;        // the main store takes calls, or all of it was lost
 };
 
 class RedisRemote final : public Remote, public Topology::Listener {
@@ -75,6 +74,7 @@ class RedisRemote final : public Remote, public Topology::Listener {
   void NoteTimeout(const Limit& limit, const Key& key) override;
 
   const RedisRemoteStats& stats() const { return stats_; }
+  uint64_t redirects() const;  // as Topology
   void Visit(const std::function<void(const Primary&)>& visit) const;
 
  private:
@@ -86,7 +86,7 @@ class RedisRemote final : public Remote, public Topology::Listener {
 
   void OnMeta(const Meta& meta) override;
   void OnConnected() override;
-  void OnLost() override { events_.connected(main_->Reachable(SlotOf(nodes_key_))); }
+  void OnLost() override;
   void OnFailover() override { stats_.failovers.Add(1); }
   void OnNote(NoteLevel level, std::string_view text) override { events_.note(level, text); }
 

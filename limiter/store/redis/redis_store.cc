@@ -6,6 +6,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
+#include "limiter/store/redis/cluster.h"
 #include "limiter/store/redis/sentinel.h"
 
 namespace weir {
@@ -68,15 +69,22 @@ absl::Status RedisStore::Open(const RedisPlace& place, bool with_meta,
     primary.proposal = {.format = 1, .shards = kLogicalShards, .secret = options_.proposal};
   }
   const Primary::Environment environment{loop_.base(), loop_, resolver_, clock_};
+  if (place.cluster) {
+    opened->topology = std::make_unique<Cluster>(
+        environment, remote_,
+        ClusterOptions{.seeds = place.addresses, .primary = std::move(primary)});
+    *site = std::move(opened);
+    return absl::OkStatus();
+  }
   if (place.master.empty()) {
     opened->source = std::make_shared<FixedAddress>(place.addresses.front());
   } else {
     opened->source = std::make_shared<SentinelAddress>(
         environment, SentinelOptions{.sentinels = place.addresses,
                                      .master = place.master,
-                                     .login = place.sentinel_login,
-                                     .tls = opened->tls.get(),
-                                     .link = options_.link});
+                                     .reach = {.login = place.sentinel_login,
+                                               .tls = opened->tls.get(),
+                                               .link = options_.link}});
   }
   opened->topology =
       std::make_unique<SingleTopology>(environment, *opened->source, remote_, std::move(primary));

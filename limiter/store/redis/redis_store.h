@@ -24,8 +24,9 @@ namespace weir {
 
 // Where one store is.
 struct RedisPlace {
-  std::vector<RedisAddress> addresses;  // of the Redis, or of the sentinels
+  std::vector<RedisAddress> addresses;  // of the Redis, the sentinels, or seeds of the cluster
   std::string master;                   // its name among the sentinels; empty: none are asked
+  bool cluster = false;
   std::function<RedisLogin()> login;
   std::function<RedisLogin()> sentinel_login;  // null: none
   int db = 0;

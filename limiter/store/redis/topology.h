@@ -2,25 +2,18 @@
 
 // Which primary a call goes to: one, the one that sentinels name, or one of a cluster's.
 //
-// Thread safety: Reachable, Visit and outages from any thread, the rest on the loop's thread.
+// Thread safety: Reachable, Visit, outages and redirects from any thread, the rest on the loop's
+// thread.
 
 #include <cstdint>
 #include <functional>
 #include <string_view>
 
+#include "limiter/store/redis/cluster_map.h"
 #include "limiter/store/redis/command.h"
-#include "limiter/store/redis/failure.h"
 #include "limiter/store/redis/primary.h"
 
 namespace weir {
-
-// What a command's key belongs to.
-using Slot = uint16_t;
-inline constexpr uint32_t kSlots = 16384;
-
-// The slot of a key, by its hash tag if it has one (the Redis Cluster specification: CRC16 modulo
-// 16384 of what stands between the first { and the next }).
-Slot SlotOf(std::string_view key);
 
 class Topology {
  public:
@@ -47,17 +40,13 @@ class Topology {
   virtual bool Reachable(Slot slot) const = 0;
   // Times a primary was lost, over all of them.
   virtual uint64_t outages() const = 0;
-  // For exporters: all primaries known.
+  // Commands that were sent on to another primary.
+  virtual uint64_t redirects() const { return 0; }
+  // For exporters: all primaries ever known.
   virtual void Visit(const std::function<void(const Primary&)>& visit) const = 0;
 
   // As Primary::Send, to the primary of the slot.
   virtual bool Send(Slot slot, std::string_view wire, const Script* script, CommandSink& sink) = 0;
-  // A command failed because it belongs elsewhere (MOVED, ASK, TRYAGAIN): not executed. Sends it
-  // there; false: the call ends, as does one that was redirected before.
-  virtual bool Redirect(Failure /*failure*/, std::string_view /*text*/, std::string_view /*wire*/,
-                        const Script* /*script*/, CommandSink& /*sink*/) {
-    return false;
-  }
   virtual void Flush() = 0;
   virtual void NoteTimeout(Slot slot) = 0;
 };

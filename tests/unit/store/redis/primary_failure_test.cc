@@ -81,7 +81,7 @@ constexpr ErrorCase kErrorCases[] = {
      "NOREPLICAS Not enough good replicas to write."},
     {"MASTERDOWN", Failure::kMasterDown, FailureEffect::kRecover,
      "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'."},
-    {"CLUSTERDOWN", Failure::kClusterDown, FailureEffect::kRecover,
+    {"CLUSTERDOWN", Failure::kClusterDown, FailureEffect::kEndCall,
      "CLUSTERDOWN The cluster is down"},
     {"MOVED", Failure::kMoved, FailureEffect::kRedirect, "MOVED 3999 127.0.0.1:6381"},
     {"ASK", Failure::kAsk, FailureEffect::kRedirect, "ASK 3999 127.0.0.1:6381"},

@@ -23,7 +23,7 @@ class SentinelTest : public testing::Test {
   SentinelTest() {
     for (int i = 0; i < 3; ++i) fakes_.push_back(std::make_unique<FakeRedis>(loop_.base()));
     options_.master = "mymaster";
-    options_.link.connect_timeout_ns = 10'000'000'000;
+    options_.reach.link.connect_timeout_ns = 10'000'000'000;
     for (auto& fake : fakes_) options_.sentinels.push_back({"127.0.0.1", fake->port(), ""});
   }
 
@@ -63,9 +63,9 @@ const RedisAddress kMaster = {"10.0.0.7", 6380, ""};
 
 TEST_F(SentinelTest, AsksAllForTheMasterByItsName) {
   for (auto& fake : fakes_) fake->SetFrozen(true);
-  options_.link.connect_timeout_ns = 300'000'000;
+  options_.reach.link.connect_timeout_ns = 300'000'000;
   for (std::size_t i = 0; i < 3; ++i) Says(i, test::BulkArray({"10.0.0.7", "6380"}));
-  options_.login = [] { return RedisLogin{"weir", "secret"}; };
+  options_.reach.login = [] { return RedisLogin{"weir", "secret"}; };
   for (auto& fake : fakes_) fake->password = "secret";
   ASSERT_TRUE(Find(result_));  // nobody answered: each was connected to
   EXPECT_EQ(result_.status().code(), absl::StatusCode::kUnavailable);
@@ -94,7 +94,7 @@ TEST_F(SentinelTest, OneThatKnowsIsEnoughHoweverTheOthersFail) {
   ASSERT_TRUE(result_.ok()) << result_.status();
   EXPECT_EQ(*result_, kMaster);
   // Not at the end of the ten seconds that the slow one has.
-  EXPECT_LT(loop_.NowNs() - began_ns, options_.link.connect_timeout_ns / 2);
+  EXPECT_LT(loop_.NowNs() - began_ns, options_.reach.link.connect_timeout_ns / 2);
   EXPECT_TRUE(loop_.Until([&] { return fakes_[2]->connections() == 0; })) << "a connection is left";
 }
 
@@ -121,7 +121,7 @@ TEST_F(SentinelTest, TheErrorSaysWhatEachSaid) {
 TEST_F(SentinelTest, AWrongPasswordIsNamed) {
   for (std::size_t i = 0; i < 3; ++i) Says(i, "-NOAUTH Authentication required.\r\n");
   for (auto& fake : fakes_) fake->password = "secret";
-  options_.login = [] { return RedisLogin{"", "other"}; };
+  options_.reach.login = [] { return RedisLogin{"", "other"}; };
   ASSERT_TRUE(Find(result_));
   EXPECT_NE(result_.status().message().find("AUTH: WRONGPASS"), std::string::npos)
       << result_.status();
@@ -142,7 +142,7 @@ TEST_F(SentinelTest, GarbageIsNoAnswer) {
 
 TEST_F(SentinelTest, ASearchEndsInTimeWhenNobodyAnswers) {
   for (auto& fake : fakes_) fake->SetFrozen(true);
-  options_.link.connect_timeout_ns = 50'000'000;
+  options_.reach.link.connect_timeout_ns = 50'000'000;
   ASSERT_TRUE(Find(result_));
   EXPECT_NE(result_.status().message().find("no answer in time"), std::string::npos);
   EXPECT_EQ(calls_, 1);
