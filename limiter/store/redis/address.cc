@@ -2,7 +2,10 @@
 
 #include <sys/un.h>
 
+#include <algorithm>
 #include <charconv>
+#include <cstddef>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -13,6 +16,7 @@ namespace weir {
 namespace {
 
 constexpr std::string_view kUnix = "unix:";
+constexpr std::size_t kHostBytesMax = 255;
 constexpr std::size_t kUnixPathMax = sizeof(sockaddr_un::sun_path) - 1;
 
 absl::Status Wrong(std::string_view text, std::string_view why) {
@@ -38,6 +42,19 @@ bool IsHostCharacter(char c) {
 }
 
 }  // namespace
+
+std::optional<RedisAddress> HostAndPort(std::string_view host, std::string_view port) {
+  const auto printable = [](char c) { return static_cast<unsigned char>(c) > ' ' && c != '\x7f'; };
+  RedisAddress address;
+  const auto [end, error] = std::from_chars(port.data(), port.data() + port.size(), address.port);
+  if (host.empty() || host.size() > kHostBytesMax ||
+      !std::all_of(host.begin(), host.end(), printable) || error != std::errc() ||
+      end != port.data() + port.size() || address.port == 0) {
+    return std::nullopt;
+  }
+  address.host = host;
+  return address;
+}
 
 absl::StatusOr<RedisAddress> ParseRedisAddress(std::string_view text) {
   if (text.starts_with(kUnix)) return ParseUnix(text, text.substr(kUnix.size()));

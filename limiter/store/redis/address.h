@@ -3,6 +3,7 @@
 // Where a Redis server listens, and as whom to log in.
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -24,6 +25,9 @@ absl::StatusOr<RedisAddress> ParseRedisAddress(std::string_view text);
 
 // "127.0.0.1:6379", "[::1]:6379", "unix:/path".
 std::string RedisAddressText(const RedisAddress& address);
+
+// What one server says of where another is. Nullopt: that is no host and no port.
+std::optional<RedisAddress> HostAndPort(std::string_view host, std::string_view port);
 
 // No password: no AUTH. No user: the form of AUTH with a password only, which is the default user.
 struct RedisLogin {

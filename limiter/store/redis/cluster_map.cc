@@ -1,18 +1,16 @@
 #include "limiter/store/redis/cluster_map.h"
 
-#include <algorithm>
 #include <charconv>
 #include <cstddef>
+#include <optional>
 #include <string>
-#include <utility>
 
 #include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
 #include "limiter/store/redis/command.h"
 
 namespace weir {
 namespace {
-
-constexpr std::size_t kHostBytesMax = 255;
 
 // CRC-16/XMODEM: polynomial 0x1021, nothing reflected, begins with 0.
 uint16_t Crc16(std::string_view bytes) {
@@ -26,18 +24,6 @@ uint16_t Crc16(std::string_view bytes) {
     }
   }
   return crc;
-}
-
-bool IsHost(std::string_view text) {
-  const auto printable = [](char c) { return static_cast<unsigned char>(c) > ' ' && c != '\x7f'; };
-  return !text.empty() && text.size() <= kHostBytesMax &&
-         std::all_of(text.begin(), text.end(), printable);
-}
-
-template <typename T>
-bool ParseWhole(std::string_view text, T& value) {
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  return error == std::errc() && end == text.data() + text.size();
 }
 
 bool IsSlot(const redisReply& reply) {
@@ -74,20 +60,17 @@ absl::StatusOr<std::vector<SlotRange>> ReadClusterSlots(const redisReply& reply,
     }
     const redisReply& primary = *range.element[2];
     if (primary.type != REDIS_REPLY_ARRAY || primary.elements < 2 ||
-        primary.element[1]->type != REDIS_REPLY_INTEGER || primary.element[1]->integer <= 0 ||
-        primary.element[1]->integer > UINT16_MAX) {
+        primary.element[1]->type != REDIS_REPLY_INTEGER) {
       return NoSlots("a primary without a port");
     }
-    SlotRange read;
-    read.first = static_cast<Slot>(range.element[0]->integer);
-    read.last = static_cast<Slot>(range.element[1]->integer);
-    read.primary.port = static_cast<uint16_t>(primary.element[1]->integer);
     // None: the one that was asked goes by the host it was asked at. "?": nobody knows.
     const std::string_view host = TextOf(*primary.element[0]);
     if (host == "?") continue;
-    read.primary.host = host.empty() ? std::string_view(asked.host) : host;
-    if (!IsHost(read.primary.host)) return NoSlots("a host that is none");
-    ranges.push_back(std::move(read));
+    const std::optional<RedisAddress> address =
+        HostAndPort(host.empty() ? asked.host : host, absl::StrCat(primary.element[1]->integer));
+    if (!address.has_value()) return NoSlots("a primary that has no host and no port");
+    ranges.push_back({static_cast<Slot>(range.element[0]->integer),
+                      static_cast<Slot>(range.element[1]->integer), *address});
   }
   return ranges;
 }
@@ -106,15 +89,16 @@ absl::StatusOr<Redirection> ReadRedirection(std::string_view text, const RedisAd
   // The last colon: a host may be an IPv6 address, without brackets.
   const std::size_t colon = where.rfind(':');
   if (colon == std::string_view::npos) return no_redirection();
-  Redirection read;
   const std::string_view host = where.substr(0, colon);
-  read.primary.host = host.empty() ? std::string_view(asked.host) : host;
-  if (!ParseWhole(slot, read.slot) || read.slot >= kSlots ||
-      !ParseWhole(where.substr(colon + 1), read.primary.port) || read.primary.port == 0 ||
-      !IsHost(read.primary.host)) {
+  const std::optional<RedisAddress> address =
+      HostAndPort(host.empty() ? asked.host : host, where.substr(colon + 1));
+  Slot read = 0;
+  const auto [end, error] = std::from_chars(slot.data(), slot.data() + slot.size(), read);
+  if (!address.has_value() || error != std::errc() || end != slot.data() + slot.size() ||
+      read >= kSlots) {
     return no_redirection();
   }
-  return read;
+  return Redirection{read, *address};
 }
 
 }  // namespace weir

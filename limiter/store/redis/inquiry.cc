@@ -1,51 +1,19 @@
 #include "limiter/store/redis/inquiry.h"
 
-#include <cstddef>
-#include <optional>
 #include <utility>
 
-#include "absl/strings/str_cat.h"
-#include "limiter/store/redis/resolver.h"
-
 namespace weir {
-namespace {
-
-constexpr std::size_t kSocketsOfName = 4;
-
-}  // namespace
 
 // One server and what came of asking it.
-class Inquiry::Asker final : private Link::Owner {
+class Inquiry::Asker final : private Reach::Owner, private CommandSink {
  public:
   Asker(Inquiry& owner, const RedisAddress& server)
-      : owner_(owner),
-        server_(server),
-        login_sink_(*this, true),
-        answer_sink_(*this, false),
-        link_(owner.environment_.base, owner.environment_.clock, owner.options_.tls,
-              owner.options_.link, *this) {}
+      : owner_(owner), server_(server), reach_(owner.environment_, owner.options_, *this) {}
 
-  void Begin() {
-    std::optional<std::vector<SocketAddress>> known = ResolveNumeric(server_);
-    if (known.has_value()) {
-      OnResolved(*std::move(known));
-      return;
-    }
-    const Primary::Environment& environment = owner_.environment_;
-    environment.resolver.Post([&loop = environment.loop, name = server_, this,
-                               weak = std::weak_ptr<Inquiry*>(owner_.alive_),
-                               question = owner_.question_] {
-      loop.Post([weak, question, this, resolved = ResolveName(name, kSocketsOfName)] {
-        const std::shared_ptr<Inquiry*> alive = weak.lock();
-        if (alive == nullptr || (*alive)->question_ != question || !(*alive)->asking()) return;
-        OnResolved(resolved);
-      });
-    });
-  }
-
+  void Begin() { reach_.Begin(server_); }
   void End() {
     done_ = true;
-    link_.Close("the question is over");
+    reach_.End();
   }
 
   bool done() const { return done_; }
@@ -53,71 +21,21 @@ class Inquiry::Asker final : private Link::Owner {
   std::string Text() const { return RedisAddressText(server_) + ": " + said_; }
 
  private:
-  class Sink final : public CommandSink {
-   public:
-    Sink(Asker& asker, bool login) : asker_(asker), login_(login) {}
-    void OnReply(const redisReply& reply) override { asker_.OnReply(reply, login_); }
-    void OnFailure(Failure /*failure*/, std::string_view text) override { asker_.Say(text); }
-
-   private:
-    Asker& asker_;
-    const bool login_;
-  };
-
-  void OnResolved(absl::StatusOr<std::vector<SocketAddress>> sockets) {
-    if (!sockets.ok()) {
-      Say(std::string(sockets.status().message()));
-      return;
-    }
-    sockets_ = *std::move(sockets);
-    next_ = 0;
-    ConnectNext("no address");
-  }
-
-  void ConnectNext(std::string_view why) {
-    if (next_ == sockets_.size()) {
-      Say(why);
-    } else {
-      link_.Connect(sockets_[next_++], server_.host);
-    }
-  }
-
-  void OnUp() override {
-    RedisLogin login;
-    if (owner_.options_.login != nullptr) login = owner_.options_.login();
-    std::string wire;
-    if (!login.user.empty()) {
-      AppendCommand(wire, {"AUTH", login.user, login.password});
-    } else if (!login.password.empty()) {
-      AppendCommand(wire, {"AUTH", login.password});
-    }
-    if (!wire.empty()) link_.Send(wire, login_sink_);
-    link_.Send(owner_.wire_, answer_sink_);
-    link_.Flush();
-  }
-  void OnReplies() override {}
-  void OnDown(Failure failure, std::string_view text) override {
-    if (done_) return;
-    const bool connecting = failure == Failure::kRefused || failure == Failure::kUnreachable;
-    if (connecting) {
-      ConnectNext(text);
-    } else {
-      Say(text);
-    }
-  }
-
-  void OnReply(const redisReply& reply, bool login) {
+  void OnReached(Link& link) override { link.Send(owner_.wire_, *this); }
+  void OnUnreached(std::string_view why) override { Say(why); }
+  void OnFailure(Failure /*failure*/, std::string_view text) override { Say(text); }
+  void OnReply(const redisReply& reply) override {
     if (done_) return;
     if (reply.type == REDIS_REPLY_ERROR) {
-      Say(login ? "AUTH: " + std::string(TextOf(reply)) : std::string(TextOf(reply)));
-    } else if (!login) {
-      const absl::Status read = owner_.read_(reply, server_);
-      found_ = read.ok();
-      Say(found_ ? "ok" : std::string(read.message()));
+      Say(TextOf(reply));
+      return;
     }
+    const absl::Status read = owner_.read_(reply, server_);
+    found_ = read.ok();
+    Say(found_ ? "ok" : std::string(read.message()));
   }
 
-  // The first thing it said counts: what follows an error of AUTH only repeats it.
+  // The first thing it said counts.
   void Say(std::string_view text) {
     if (done_) return;
     done_ = true;
@@ -127,20 +45,14 @@ class Inquiry::Asker final : private Link::Owner {
 
   Inquiry& owner_;
   const RedisAddress server_;
-  Sink login_sink_;
-  Sink answer_sink_;
-  Link link_;
-  std::vector<SocketAddress> sockets_;
-  std::size_t next_ = 0;
+  Reach reach_;
   bool done_ = false;
   bool found_ = false;
   std::string said_ = "no answer in time";
 };
 
-Inquiry::Inquiry(const Primary::Environment& environment, InquiryOptions options)
-    : environment_(environment),
-      options_(std::move(options)),
-      alive_(std::make_shared<Inquiry*>(this)) {
+Inquiry::Inquiry(const Primary::Environment& environment, ReachOptions options)
+    : environment_(environment), options_(std::move(options)) {
   end_.reset(event_new(
       environment_.base, -1, 0,
       [](evutil_socket_t, short, void* self) { static_cast<Inquiry*>(self)->Finish(); }, this));
@@ -156,7 +68,6 @@ void Inquiry::Ask(const std::vector<RedisAddress>& servers, std::string wire, Re
   done_ = nullptr;
   for (const auto& asker : askers_) asker->End();
   askers_.clear();
-  ++question_;
   wire_ = std::move(wire);
   read_ = std::move(read);
   done_ = std::move(done);

@@ -16,17 +16,10 @@
 #include <vector>
 
 #include "absl/status/status.h"
-#include "limiter/store/redis/link.h"
 #include "limiter/store/redis/primary.h"
+#include "limiter/store/redis/reach.h"
 
 namespace weir {
-
-// How the servers are reached.
-struct InquiryOptions {
-  std::function<RedisLogin()> login;  // asked on each connection; null: none
-  const TlsContext* tls = nullptr;    // null: plain
-  LinkOptions link;
-};
 
 class Inquiry {
  public:
@@ -36,7 +29,7 @@ class Inquiry {
   using Done = std::function<void(const absl::Status&)>;
 
   // The environment as Primary has it, with the same life times.
-  Inquiry(const Primary::Environment& environment, InquiryOptions options);
+  Inquiry(const Primary::Environment& environment, ReachOptions options);
   ~Inquiry();
   Inquiry(const Inquiry&) = delete;
   Inquiry& operator=(const Inquiry&) = delete;
@@ -58,12 +51,9 @@ class Inquiry {
   void Finish();
 
   const Primary::Environment environment_;
-  const InquiryOptions options_;
-  // Callbacks from elsewhere look here whether this object still lives.
-  const std::shared_ptr<Inquiry*> alive_;
+  const ReachOptions options_;
   std::unique_ptr<event, FreeEvent> end_;  // its time is over, or it has its answer
   std::vector<std::unique_ptr<Asker>> askers_;
-  uint64_t question_ = 0;
   std::string wire_;
   Read read_;
   Done done_;  // null: no question

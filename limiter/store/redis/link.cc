@@ -229,12 +229,15 @@ bool Link::Decode(std::string_view bytes) {
         break;
     }
     if (sinks_.empty()) {
-      OnUnasked(*reply);
-      return false;
+      if (!owner_.OnPush(*reply)) {
+        OnUnasked(*reply);
+        return false;
+      }
+    } else {
+      CommandSink* const sink = sinks_.front();
+      sinks_.pop_front();
+      sink->OnReply(*reply);
     }
-    CommandSink* const sink = sinks_.front();
-    sinks_.pop_front();
-    sink->OnReply(*reply);
     if (session != session_ || stage_ != Stage::kUp) return false;
   }
 }

@@ -39,6 +39,8 @@ class Link {
     virtual void OnUp() = 0;
     // After a read that brought replies, when their sinks have been told.
     virtual void OnReplies() = 0;
+    // A reply that no command waits for. False: it is an error of the protocol.
+    virtual bool OnPush(const redisReply& /*reply*/) { return false; }
     // It closed by itself or could not connect; sinks have been told. Not called for Close.
     virtual void OnDown(Failure failure, std::string_view text) = 0;
 

@@ -27,6 +27,7 @@ struct RedisStore::Site {
   std::unique_ptr<TlsContext> tls;
   std::shared_ptr<Primary::AddressSource> source;  // shared: destroyed as what it was made
   std::unique_ptr<Topology> topology;
+  std::unique_ptr<SentinelWatch> watch;
 };
 
 RedisStore::RedisStore(RedisStoreOptions options, Clock& clock, Executor& resolver,
@@ -78,16 +79,25 @@ absl::Status RedisStore::Open(const RedisPlace& place, bool with_meta,
   }
   if (place.master.empty()) {
     opened->source = std::make_shared<FixedAddress>(place.addresses.front());
+    opened->topology =
+        std::make_unique<SingleTopology>(environment, *opened->source, remote_, std::move(primary));
   } else {
-    opened->source = std::make_shared<SentinelAddress>(
-        environment, SentinelOptions{.sentinels = place.addresses,
-                                     .master = place.master,
-                                     .reach = {.login = place.sentinel_login,
-                                               .tls = opened->tls.get(),
-                                               .link = options_.link}});
+    const SentinelOptions sentinels{
+        .sentinels = place.addresses,
+        .master = place.master,
+        .reach = {.login = place.sentinel_login, .tls = opened->tls.get(), .link = options_.link}};
+    auto source = std::make_shared<SentinelAddress>(environment, sentinels);
+    auto topology =
+        std::make_unique<SingleTopology>(environment, *source, remote_, std::move(primary));
+    opened->watch = std::make_unique<SentinelWatch>(
+        environment, sentinels, options_.backoff, options_.incarnation.k1,
+        [&source = *source, &topology = *topology](const RedisAddress& to) {
+          source.Hint(to);
+          topology.OnMoved(to);
+        });
+    opened->source = std::move(source);
+    opened->topology = std::move(topology);
   }
-  opened->topology =
-      std::make_unique<SingleTopology>(environment, *opened->source, remote_, std::move(primary));
   *site = std::move(opened);
   return absl::OkStatus();
 }
@@ -102,7 +112,12 @@ absl::Status RedisStore::Start() {
                         per_second_ == nullptr ? nullptr : per_second_->topology.get());
   status = loop_.Start();
   if (!status.ok()) return status;
-  loop_.Post([this] { remote_.Start(loop_.base()); });
+  loop_.Post([this] {
+    remote_.Start(loop_.base());
+    for (const std::unique_ptr<Site>* site : {&main_, &per_second_}) {
+      if (*site != nullptr && (*site)->watch != nullptr) (*site)->watch->Start();
+    }
+  });
   return absl::OkStatus();
 }
 

@@ -1,41 +1,45 @@
 #include "limiter/store/redis/sentinel.h"
 
 #include <algorithm>
-#include <charconv>
-#include <cstddef>
+#include <initializer_list>
 #include <string_view>
 #include <utility>
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 
 namespace weir {
 namespace {
 
-constexpr std::size_t kHostBytesMax = 255;
+// Another sentinel may need that long to hear of a move.
+constexpr int64_t kHintNs = 2'000'000'000;
+constexpr int64_t kPingNs = 10'000'000'000;
+// Nothing depends on it that is not also found out otherwise.
+constexpr int64_t kWatchBackoffMaxNs = 10'000'000'000;
+constexpr std::string_view kChannel = "+switch-master";
 
 // What a sentinel answered; nullopt: no address.
 std::optional<RedisAddress> ReadAddress(const redisReply& reply) {
   if (reply.type != REDIS_REPLY_ARRAY || reply.elements != 2) return std::nullopt;
-  const std::string_view host = TextOf(*reply.element[0]);
-  const std::string_view port = TextOf(*reply.element[1]);
-  const auto printable = [](char c) { return static_cast<unsigned char>(c) > ' ' && c != '\x7f'; };
-  if (host.empty() || host.size() > kHostBytesMax ||
-      !std::all_of(host.begin(), host.end(), printable)) {
-    return std::nullopt;
-  }
-  RedisAddress address;
-  address.host = host;
-  const auto [end, error] = std::from_chars(port.data(), port.data() + port.size(), address.port);
-  if (error != std::errc() || end != port.data() + port.size() || address.port == 0) {
-    return std::nullopt;
-  }
-  return address;
+  return HostAndPort(TextOf(*reply.element[0]), TextOf(*reply.element[1]));
+}
+
+// "mymaster 10.0.0.1 6379 10.0.0.2 6379": its name, where it was, where it is.
+std::optional<RedisAddress> ReadSwitch(std::string_view text, std::string_view master) {
+  const std::vector<std::string> words = absl::StrSplit(std::string(text), ' ');
+  if (words.size() != 5 || words[0] != master) return std::nullopt;
+  return HostAndPort(words[3], words[4]);
 }
 
 }  // namespace
 
 void SentinelAddress::Find(Found found) {
+  const std::optional<RedisAddress> hint = std::exchange(hint_, std::nullopt);
+  if (hint.has_value() && environment_.clock.Now().mono_ns - hinted_ns_ < kHintNs) {
+    found(*hint);
+    return;
+  }
   address_.reset();
   std::string wire;
   AppendCommand(wire, {"SENTINEL", "get-master-addr-by-name", options_.master});
@@ -59,6 +63,120 @@ void SentinelAddress::Find(Found found) {
           found(absl::UnavailableError(absl::StrCat(text, status.message())));
         }
       });
+}
+
+void SentinelAddress::Hint(const RedisAddress& address) {
+  hint_ = address;
+  hinted_ns_ = environment_.clock.Now().mono_ns;
+}
+
+// One sentinel that is listened to. In RESP2 a message and the answer to a PING look alike but for
+// their first word, and either may come first.
+class SentinelWatch::Watcher final : private Reach::Owner, private CommandSink {
+ public:
+  Watcher(const Primary::Environment& environment, const SentinelWatch& watch,
+          const RedisAddress& sentinel, const BackoffOptions& backoff, uint64_t seed)
+      : clock_(environment.clock),
+        watch_(watch),
+        sentinel_(sentinel),
+        backoff_(backoff, seed),
+        reach_(environment, watch.options_.reach, *this) {
+    timer_.reset(event_new(
+        environment.base, -1, 0,
+        [](evutil_socket_t, short, void* self) { static_cast<Watcher*>(self)->OnTimer(); }, this));
+  }
+
+  void Start() { Wait(); }
+
+ private:
+  struct FreeEvent {
+    void operator()(event* e) const { event_free(e); }
+  };
+
+  void Arm(int64_t in_ns) {
+    const timeval in = {static_cast<time_t>(in_ns / 1'000'000'000),
+                        static_cast<suseconds_t>(in_ns % 1'000'000'000 / 1'000)};
+    event_add(timer_.get(), &in);
+  }
+
+  void Wait() {
+    up_ = false;
+    const int64_t now_ns = clock_.Now().mono_ns;
+    Arm(std::max<int64_t>(backoff_.NextNs(now_ns, false) - now_ns, 0));
+  }
+
+  void OnTimer() {
+    if (!up_) {
+      backoff_.NoteAttempt(clock_.Now().mono_ns);
+      reach_.Begin(sentinel_);
+    } else if (ping_owed_) {
+      reach_.End();
+      Wait();
+    } else {
+      ping_owed_ = true;
+      Say({"PING"});
+    }
+  }
+
+  void Say(std::initializer_list<std::string_view> command) {
+    std::string wire;
+    AppendCommand(wire, command);
+    reach_.link().Send(wire, *this);
+    reach_.link().Flush();
+    Arm(kPingNs);
+  }
+
+  void OnReached(Link& /*link*/) override {
+    up_ = true;
+    ping_owed_ = false;
+    Say({"SUBSCRIBE", kChannel});
+  }
+  void OnUnreached(std::string_view /*why*/) override { Wait(); }
+  bool OnPush(const redisReply& reply) override {
+    OnReply(reply);
+    return true;
+  }
+  void OnFailure(Failure /*failure*/, std::string_view /*text*/) override {}
+
+  void OnReply(const redisReply& reply) override {
+    if (reply.type == REDIS_REPLY_ERROR) {
+      reach_.End();
+      Wait();
+      return;
+    }
+    backoff_.Reset();
+    ping_owed_ = false;
+    if (reply.type != REDIS_REPLY_ARRAY || reply.elements != 3) return;
+    if (TextOf(*reply.element[0]) != "message") return;
+    const std::optional<RedisAddress> moved =
+        ReadSwitch(TextOf(*reply.element[2]), watch_.options_.master);
+    if (moved.has_value()) watch_.moved_(*moved);
+  }
+
+  Clock& clock_;
+  const SentinelWatch& watch_;
+  const RedisAddress sentinel_;
+  std::unique_ptr<event, FreeEvent> timer_;  // a pause, or until the next PING
+  Backoff backoff_;
+  bool up_ = false;
+  bool ping_owed_ = false;
+  Reach reach_;
+};
+
+SentinelWatch::SentinelWatch(const Primary::Environment& environment, SentinelOptions options,
+                             const BackoffOptions& backoff, uint64_t seed, Moved moved)
+    : options_(std::move(options)), moved_(std::move(moved)) {
+  BackoffOptions slow = backoff;
+  slow.max_ns = std::max(slow.max_ns, kWatchBackoffMaxNs);
+  for (const RedisAddress& sentinel : options_.sentinels) {
+    watchers_.push_back(std::make_unique<Watcher>(environment, *this, sentinel, slow, ++seed));
+  }
+}
+
+SentinelWatch::~SentinelWatch() = default;
+
+void SentinelWatch::Start() {
+  for (const auto& watcher : watchers_) watcher->Start();
 }
 
 }  // namespace weir

@@ -69,6 +69,8 @@ class SingleTopology final : public Topology, private Primary::Listener {
   }
   void Flush() override { primary_.Flush(); }
   void NoteTimeout(Slot /*slot*/) override { primary_.NoteTimeout(); }
+  // Somebody says that the primary is there now. The source was told before.
+  void OnMoved(const RedisAddress& to);
 
  private:
   void OnState(PrimaryState state) override;

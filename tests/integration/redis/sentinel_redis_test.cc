@@ -72,7 +72,13 @@ class SentinelsAndRedis : public test::RealRedis {
     const Primary::Environment environment{loop_.base(), loop_, resolver_, loop_.clock()};
     source_ = std::make_unique<SentinelAddress>(environment, options);
     primary_ = std::make_unique<Primary>(environment, *source_, recorder_, Primary::Options());
+    watch_ = std::make_unique<SentinelWatch>(environment, options, BackoffOptions(), 1,
+                                             [this](const RedisAddress& to) {
+                                               source_->Hint(to);
+                                               primary_->Reconnect("a sentinel says so");
+                                             });
     primary_->Start();
+    watch_->Start();
     ASSERT_TRUE(ConnectedTo(*redis_)) << primary_->texts().last_error;
   }
   bool ConnectedTo(const RedisProcess& server) {
@@ -93,6 +99,7 @@ class SentinelsAndRedis : public test::RealRedis {
   test::Recorder recorder_;
   std::unique_ptr<SentinelAddress> source_;
   std::unique_ptr<Primary> primary_;
+  std::unique_ptr<SentinelWatch> watch_;
 };
 
 TEST_F(SentinelsAndRedis, TheNewMasterIsFoundAfterTheOldOneDied) {

@@ -167,5 +167,99 @@ TEST_F(SentinelTest, DestroyedInTheMiddleItTellsNobody) {
   EXPECT_EQ(calls_, 0);
 }
 
+TEST_F(SentinelTest, AHintIsTriedOnceAndAsksNobody) {
+  for (std::size_t i = 0; i < 3; ++i) Says(i, test::BulkArray({"10.0.0.1", "6379"}));
+  ASSERT_TRUE(Find(result_));
+  const std::size_t asked = fakes_[0]->accepted();
+  source_->Hint(kMaster);
+  ASSERT_TRUE(Find(result_));
+  EXPECT_EQ(*result_, kMaster);
+  EXPECT_EQ(fakes_[0]->accepted(), asked);
+  ASSERT_TRUE(Find(result_));
+  EXPECT_EQ(result_->host, "10.0.0.1");
+}
+
+// Sentinels that are listened to.
+class SentinelWatchTest : public SentinelTest {
+ protected:
+  SentinelWatchTest() { ListenerOf(0); }
+
+  void ListenerOf(std::size_t i) {
+    fakes_[i]->SetHandler([](const Arguments& arguments) -> std::optional<Answer> {
+      if (arguments[0] != "SUBSCRIBE") return std::nullopt;
+      return Answer{"*3\r\n" + test::Bulk("subscribe") + test::Bulk(arguments[1]) + ":1\r\n"};
+    });
+  }
+
+  void Start() {
+    watch_ = std::make_unique<SentinelWatch>(
+        Primary::Environment{loop_.base(), loop_, resolver_, loop_.clock()}, options_,
+        BackoffOptions{5'000'000, 20'000'000, 10'000'000}, 1,
+        [this](const RedisAddress& to) { moved_.push_back(to); });
+    watch_->Start();
+  }
+  bool Subscribed(std::size_t i, std::size_t times = 1) {
+    return loop_.Until([&] { return fakes_[i]->CountCommands("SUBSCRIBE") >= times; });
+  }
+  static std::string Message(const std::string& text) {
+    return test::BulkArray({"message", "+switch-master", text});
+  }
+
+  std::unique_ptr<SentinelWatch> watch_;
+  std::vector<RedisAddress> moved_;
+};
+
+TEST_F(SentinelWatchTest, AMoveIsToldByWhicheverSentinelSaysSo) {
+  for (std::size_t i = 0; i < 3; ++i) ListenerOf(i);
+  Start();
+  for (std::size_t i = 0; i < 3; ++i) {
+    ASSERT_TRUE(Subscribed(i));
+    EXPECT_EQ(fakes_[i]->commands()[0], (Arguments{"SUBSCRIBE", "+switch-master"}));
+  }
+  fakes_[2]->SayToAll(Message("mymaster 10.0.0.1 6379 10.0.0.7 6380"));
+  ASSERT_TRUE(loop_.Until([&] { return !moved_.empty(); }));
+  EXPECT_EQ(moved_[0], kMaster);
+  // One message after another on the same connection.
+  fakes_[2]->SayToAll(Message("mymaster 10.0.0.7 6380 10.0.0.8 6380") +
+                      Message("mymaster 10.0.0.8 6380 10.0.0.9 6380"));
+  ASSERT_TRUE(loop_.Until([&] { return moved_.size() == 3; }));
+  EXPECT_EQ(moved_[2].host, "10.0.0.9");
+}
+
+TEST_F(SentinelWatchTest, WhatIsNoMoveOfThisMasterIsNone) {
+  Start();
+  ASSERT_TRUE(Subscribed(0));
+  for (const std::string text :
+       {"other 10.0.0.1 6379 10.0.0.7 6380", "mymaster", "", "mymaster 1 2 3", "mymaster 1 2 3 x",
+        "mymaster 10.0.0.1 6379 10.0.0.7 0", "mymaster 10.0.0.1 6379 10.0.0.7 6380 more"}) {
+    fakes_[0]->SayToAll(Message(text));
+  }
+  fakes_[0]->SayToAll("*2\r\n$4\r\npong\r\n$0\r\n\r\n+OK\r\n:7\r\n");
+  fakes_[0]->SayToAll(Message("mymaster 10.0.0.1 6379 10.0.0.7 6380"));
+  ASSERT_TRUE(loop_.Until([&] { return !moved_.empty(); }));
+  EXPECT_EQ(moved_.size(), 1u);
+  EXPECT_EQ(fakes_[0]->accepted(), 1u);
+}
+
+TEST_F(SentinelWatchTest, AConnectionThatEndedIsMadeAnew) {
+  Start();
+  ASSERT_TRUE(Subscribed(0));
+  fakes_[0]->CloseAll();
+  ASSERT_TRUE(Subscribed(0, 2));
+  fakes_[0]->SayToAll(Message("mymaster 10.0.0.1 6379 10.0.0.7 6380"));
+  EXPECT_TRUE(loop_.Until([&] { return !moved_.empty(); }));
+}
+
+TEST_F(SentinelWatchTest, ASentinelThatRefusesIsAskedAgain) {
+  fakes_[0]->SetHandler([](const Arguments& arguments) -> std::optional<Answer> {
+    if (arguments[0] != "SUBSCRIBE") return std::nullopt;
+    return Answer{"-NOAUTH Authentication required.\r\n"};
+  });
+  Start();
+  ASSERT_TRUE(Subscribed(0, 3));
+  EXPECT_TRUE(moved_.empty());
+  watch_.reset();
+}
+
 }  // namespace
 }  // namespace weir
