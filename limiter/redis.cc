@@ -168,14 +168,13 @@ StoreStatus StatusOf(const RedisStore& store, const Instant& now) {
   return status;
 }
 
-std::string StatusText(const StoreStatus& status) {
-  std::string text = absl::StrCat("redis: ", status.state, ", ");
-  absl::StrAppend(&text, status.nodes, status.nodes == 1 ? " node;" : " nodes;");
+StoreSummary SummaryOf(const StoreStatus& status) {
+  StoreSummary summary{
+      .kind = "redis", .state = status.state, .nodes = status.nodes, .servers = {}};
   for (const StoreStatus::Server& server : status.servers) {
-    absl::StrAppend(&text, " ", server.address.empty() ? "(no address yet)" : server.address, " ",
-                    server.state);
+    summary.servers.push_back({server.address, server.state});
   }
-  return text;
+  return summary;
 }
 
 void LogNote(NoteLevel level, std::string_view text) {

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "absl/status/statusor.h"
+#include "limiter/admin/pages.h"
 #include "limiter/config/settings.h"
 #include "limiter/core/clock.h"
 #include "limiter/core/executor.h"
@@ -19,11 +20,9 @@ namespace weir {
 absl::StatusOr<RedisStoreOptions> RedisOptionsOf(const Settings& settings, const Secret& proposal,
                                                  const Secret& incarnation);
 
-// How the store is, for metrics and pages.
+// How the store is, for metrics and for pages.
 StoreStatus StatusOf(const RedisStore& store, const Instant& now);
-
-// A line for people: "redis: connected, 3 nodes; 127.0.0.1:6379 connected".
-std::string StatusText(const StoreStatus& status);
+StoreSummary SummaryOf(const StoreStatus& status);
 
 // What the store notes goes to the log.
 void LogNote(NoteLevel level, std::string_view text);

@@ -271,8 +271,8 @@ class Server {
     AddPublicPages(
         {health_, engine_, engine_.AddWorker(), rate_limit_, metrics, kMetricsContentType}, http_);
     const auto store = [this] {
-      return redis_ == nullptr ? std::string("memory")
-                               : StatusText(StatusOf(*redis_, clock_.Now()));
+      return redis_ == nullptr ? StoreSummary{.kind = "memory", .state = "", .servers = {}}
+                               : SummaryOf(StatusOf(*redis_, clock_.Now()));
     };
     AddDebugPages({engine_, PrintSettings(loaded), kVersion, metrics, store}, admin_);
     AddMetricsPage(settings_.prometheus_path, metrics, kMetricsContentType, prometheus_);

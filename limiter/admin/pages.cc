@@ -67,9 +67,9 @@ std::string Index(const DebugPages& pages) {
     rules = std::to_string(count) + (count == 1 ? " rule" : " rules");
   }
   return "<!doctype html><title>weir</title><h1>weir " + EscapeHtml(pages.version) + "</h1><p>" +
-         rules + "</p><p>store: " + EscapeHtml(pages.store()) +
+         rules + "</p><p>store: " + EscapeHtml(StoreText(pages.store())) +
          "</p><ul><li><a href=\"/rlconfig\">/rlconfig</a> the limits, one line each"
-         "<li><a href=\"/rules\">/rules</a> the rules as JSON"
+         "<li><a href=\"/rules\">/rules</a> the rules and the store as JSON"
          "<li><a href=\"/config\">/config</a> the settings in force"
          "<li><a href=\"/stats\">/stats</a> the metrics</ul>\n";
 }
@@ -112,9 +112,8 @@ void AddDebugPages(const DebugPages& pages, HttpServer& server) {
   server.AddRoute("/rlconfig", {"GET"}, [&engine = pages.engine](const HttpRequest&) {
     return Text(200, RlConfig(engine.rules().get()));
   });
-  server.AddRoute("/rules", {"GET"}, [&engine = pages.engine](const HttpRequest&) {
-    const std::shared_ptr<const RuleTable> table = engine.rules();
-    HttpResponse response = Text(200, table == nullptr ? "[]\n" : RulesJson(*table));
+  server.AddRoute("/rules", {"GET"}, [pages](const HttpRequest&) {
+    HttpResponse response = Text(200, RulesJson(pages.engine.rules().get(), pages.store()));
     response.content_type = kJson;
     return response;
   });

@@ -7,6 +7,7 @@
 
 #include <functional>
 #include <string>
+#include <vector>
 
 #include "limiter/admin/http_server.h"
 #include "limiter/core/engine.h"
@@ -31,13 +32,27 @@ void AddPublicPages(const PublicPages& pages, HttpServer& server);
 void AddMetricsPage(const std::string& path, std::function<std::string()> metrics,
                     const std::string& content_type, HttpServer& server);
 
+// The store, for people.
+struct StoreSummary {
+  struct Server {
+    std::string address;  // empty: none yet
+    std::string state;
+  };
+  std::string kind;   // "memory", "redis"
+  std::string state;  // of the worst server; empty: it has no servers
+  int nodes = 0;      // that share it, as far as known
+  std::vector<Server> servers;
+};
+// "memory"; "redis: connected, 3 nodes; 127.0.0.1:6379 connected".
+std::string StoreText(const StoreSummary& store);
+
 // /, /rlconfig, /rules, /config, /stats.
 struct DebugPages {
   Engine& engine;
   std::string settings;  // the effective settings, secrets masked
   std::string version;
   std::function<std::string()> metrics;  // the text of /stats
-  std::function<std::string()> store;    // how the store is, a line
+  std::function<StoreSummary()> store;
 };
 void AddDebugPages(const DebugPages& pages, HttpServer& server);
 
@@ -45,7 +60,7 @@ void AddDebugPages(const DebugPages& pages, HttpServer& server);
 // "shop.user: unit=MINUTE requests_per_unit=5, shadow_mode: false, quota_mode: false".
 std::string RlConfigLine(const Rule& rule);
 
-// All rules as a JSON array, in file order.
-std::string RulesJson(const RuleTable& table);
+// The store and all rules, in file order, as a JSON object. `table` may be null: no rules.
+std::string RulesJson(const RuleTable* table, const StoreSummary& store);
 
 }  // namespace weir

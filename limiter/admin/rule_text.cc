@@ -6,6 +6,8 @@
 namespace weir {
 namespace {
 
+using Json = nlohmann::ordered_json;
+
 const char* Bool(bool value) { return value ? "true" : "false"; }
 
 const char* ConsistencyText(Consistency consistency) {
@@ -48,32 +50,67 @@ std::string RlConfigLine(const Rule& rule) {
   return line;
 }
 
-std::string RulesJson(const RuleTable& table) {
-  nlohmann::ordered_json rules = nlohmann::ordered_json::array();
-  for (const Rule& rule : table.rules()) {
-    nlohmann::ordered_json item;
-    item["domain"] = rule.domain;
-    item["path"] = rule.path;
-    item["rule"] = rule.label;
-    item["position"] = rule.position.file + ":" + std::to_string(rule.position.line);
-    if (rule.unlimited) {
-      item["unlimited"] = true;
-    } else {
-      item["algorithm"] = AlgorithmName(rule.limit.algorithm);
-      item["hits"] = rule.limit.hits;
-      item["unit"] = UnitName(rule.unit);
-      item["window_seconds"] = static_cast<double>(rule.limit.window_ns) / 1e9;
-      if (rule.limit.algorithm == Algorithm::kTokenBucket) item["burst"] = rule.limit.capacity;
-      if (rule.limit.precision > 0) item["precision"] = rule.limit.precision;
-      item["consistency"] = ConsistencyText(rule.consistency);
-      item["on_store_failure"] = OnStoreFailureText(rule.on_store_failure);
-    }
-    item["shadow_mode"] = rule.shadow_mode;
-    item["quota_mode"] = rule.quota_mode;
-    if (!rule.replaces.empty()) item["replaces"] = rule.replaces;
-    rules.push_back(std::move(item));
+std::string StoreText(const StoreSummary& store) {
+  std::string text = store.kind;
+  if (store.servers.empty()) return text;
+  text += ": " + store.state + ", " + std::to_string(store.nodes);
+  text += store.nodes == 1 ? " node;" : " nodes;";
+  for (const StoreSummary::Server& server : store.servers) {
+    text += " " + (server.address.empty() ? "(no address yet)" : server.address);
+    text += " " + server.state;
   }
-  return rules.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
+  return text;
+}
+
+namespace {
+
+Json StoreJson(const StoreSummary& store) {
+  Json item;
+  item["kind"] = store.kind;
+  if (store.servers.empty()) return item;
+  item["state"] = store.state;
+  item["nodes"] = store.nodes;
+  item["servers"] = Json::array();
+  for (const StoreSummary::Server& server : store.servers) {
+    item["servers"].push_back({{"address", server.address}, {"state", server.state}});
+  }
+  return item;
+}
+
+Json RuleJson(const Rule& rule) {
+  Json item;
+  item["domain"] = rule.domain;
+  item["path"] = rule.path;
+  item["rule"] = rule.label;
+  item["position"] = rule.position.file + ":" + std::to_string(rule.position.line);
+  if (rule.unlimited) {
+    item["unlimited"] = true;
+  } else {
+    item["algorithm"] = AlgorithmName(rule.limit.algorithm);
+    item["hits"] = rule.limit.hits;
+    item["unit"] = UnitName(rule.unit);
+    item["window_seconds"] = static_cast<double>(rule.limit.window_ns) / 1e9;
+    if (rule.limit.algorithm == Algorithm::kTokenBucket) item["burst"] = rule.limit.capacity;
+    if (rule.limit.precision > 0) item["precision"] = rule.limit.precision;
+    item["consistency"] = ConsistencyText(rule.consistency);
+    item["on_store_failure"] = OnStoreFailureText(rule.on_store_failure);
+  }
+  item["shadow_mode"] = rule.shadow_mode;
+  item["quota_mode"] = rule.quota_mode;
+  if (!rule.replaces.empty()) item["replaces"] = rule.replaces;
+  return item;
+}
+
+}  // namespace
+
+std::string RulesJson(const RuleTable* table, const StoreSummary& store) {
+  Json all;
+  all["store"] = StoreJson(store);
+  all["rules"] = Json::array();
+  if (table != nullptr) {
+    for (const Rule& rule : table->rules()) all["rules"].push_back(RuleJson(rule));
+  }
+  return all.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
 }  // namespace weir

@@ -28,11 +28,35 @@ TEST(RlConfig, AppendsWhatTheReferenceDoesNotKnow) {
             "unit_multiplier: 5");
 }
 
+const StoreSummary kMemory{.kind = "memory", .state = "", .nodes = 0, .servers = {}};
+const StoreSummary kRedis{.kind = "redis",
+                          .state = "recovering",
+                          .nodes = 3,
+                          .servers = {{"10.0.0.1:6379", "connected"}, {"", "recovering"}}};
+
+TEST(StoreText, IsOneLine) {
+  EXPECT_EQ(StoreText(kMemory), "memory");
+  EXPECT_EQ(StoreText(kRedis),
+            "redis: recovering, 3 nodes; 10.0.0.1:6379 connected (no address yet) recovering");
+  StoreSummary one = kRedis;
+  one.nodes = 1;
+  EXPECT_NE(StoreText(one).find(", 1 node;"), std::string::npos);
+}
+
 TEST(RulesJson, ListsRulesInFileOrderAndEscapesTheirText) {
   test::EngineHarness harness({On("b").Fixed(1, Unit::kHour), On("a", "\"\n").Unlimited()});
-  const std::string json = RulesJson(*harness.engine.rules());
+  const std::string json = RulesJson(harness.engine.rules().get(), kMemory);
   EXPECT_LT(json.find("\"path\": \"b\""), json.find("\"path\": \"a_\\\"\\n\""));
   EXPECT_NE(json.find("\"unlimited\": true"), std::string::npos);
+}
+
+TEST(RulesJson, SaysHowTheStoreIs) {
+  EXPECT_EQ(RulesJson(nullptr, kMemory),
+            "{\n  \"store\": {\n    \"kind\": \"memory\"\n  },\n  \"rules\": []\n}\n");
+  const std::string json = RulesJson(nullptr, kRedis);
+  EXPECT_NE(json.find("\"state\": \"recovering\""), std::string::npos);
+  EXPECT_NE(json.find("\"nodes\": 3"), std::string::npos);
+  EXPECT_NE(json.find("\"address\": \"10.0.0.1:6379\""), std::string::npos);
 }
 
 }  // namespace
