@@ -44,8 +44,15 @@ class Backoff {
     return std::max({now_ns, next_ns, began_ns_ + options_.interval_min_ns});
   }
 
+  // The same when there is reason to hope: the next attempt may well succeed.
+  int64_t SoonNs(int64_t now_ns) {
+    const int64_t pause_ns = std::uniform_int_distribution<int64_t>(0, kSoonNs)(random_);
+    return std::max(now_ns + pause_ns, began_ns_ + options_.interval_min_ns);
+  }
+
  private:
   static constexpr int kFailuresMax = 20;
+  static constexpr int64_t kSoonNs = 50'000'000;
 
   const BackoffOptions options_;
   std::mt19937_64 random_;

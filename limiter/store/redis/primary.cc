@@ -289,7 +289,13 @@ void Primary::Lose(Failure failure, std::string_view text) {
 }
 
 void Primary::Reconnect(std::string_view why) {
-  if (stage_ == Stage::kUp) Lose(Failure::kReplica, why);
+  if (stage_ == Stage::kUp) {
+    Lose(Failure::kReplica, why);
+  } else if (stage_ == Stage::kWaiting) {
+    const int64_t now_ns = environment_.clock.Now().mono_ns;
+    attempt_due_ns_ = std::min(attempt_due_ns_, backoff_.SoonNs(now_ns));
+    Add(timer_.get(), attempt_due_ns_ - now_ns);
+  }
 }
 
 // ---- Watching the connection in use

@@ -163,8 +163,8 @@ class Primary final : private Link::Owner, private Handshake::Owner {
   // end together may be noted as one.
   void NoteTimeout();
 
-  // Closes the connection and begins to connect again, with the usual pause: the owner learned that
-  // the primary is elsewhere. Nothing if there is no connection.
+  // The owner learned that the primary is elsewhere: closes the connection and begins to connect
+  // again, with the usual pause; a pause under way becomes a short one.
   void Reconnect(std::string_view why);
 
   bool stopped() const { return stopped_.load(std::memory_order_relaxed); }      // any thread

@@ -36,6 +36,15 @@ TEST(Backoff, TheFirstAttemptIsAtOnce) {
   EXPECT_EQ(backoff.NextNs(7 * kSecondNs, false), 7 * kSecondNs);
 }
 
+TEST(Backoff, SoonIsSoonButNeverMoreThanTwiceASecond) {
+  Backoff backoff({}, 1);
+  backoff.NoteAttempt(10 * kSecondNs);
+  EXPECT_EQ(backoff.SoonNs(10 * kSecondNs + 1), 10 * kSecondNs + 500 * kMsNs);
+  const int64_t late_ns = backoff.SoonNs(12 * kSecondNs);
+  EXPECT_GE(late_ns, 12 * kSecondNs);
+  EXPECT_LE(late_ns, 12 * kSecondNs + 50 * kMsNs);
+}
+
 TEST(Backoff, NoStoreTriesMoreThanTwiceASecond) {
   for (const int64_t attempt_ns : {int64_t{0}, kMsNs, 500 * kMsNs, 3 * kSecondNs}) {
     for (const auto& attempts : Attempts(50, 10 * kSecondNs, 70 * kSecondNs, attempt_ns)) {

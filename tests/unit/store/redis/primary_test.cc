@@ -409,6 +409,16 @@ TEST_F(PrimaryTest, FollowsItsAddressSource) {
   EXPECT_EQ(redis_.connections(), 0u);
 }
 
+TEST_F(PrimaryTest, APauseIsCutShortWhenThePrimaryIsSaidToBeElsewhere) {
+  tested_.options.backoff = {60'000'000'000, 60'000'000'000, 10'000'000};
+  redis_.StopListening();
+  tested_.Start();
+  ASSERT_TRUE(loop_.Until([&] { return tested_.ConnectionFailures(Failure::kRefused) == 1; }));
+  redis_.ListenAgain();
+  tested_.primary->Reconnect("it moved");
+  EXPECT_TRUE(tested_.Reaches(PrimaryState::kConnected, 5'000));
+}
+
 TEST_F(PrimaryTest, NamesAreResolvedAndEveryAddressIsTried) {
   tested_.source.address = RedisAddress{"localhost", redis_.port(), ""};
   ASSERT_TRUE(tested_.Connect());
