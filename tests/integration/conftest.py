@@ -89,6 +89,7 @@ def start_fleet(binary, tmp_path):
     yield start
     errors = []
     for fleet in started:
+        print(fleet.logs())  # shown of a test that failed
         try:
             fleet.stop()
         except Exception as error:  # the others must be stopped all the same

@@ -22,10 +22,13 @@ def find(name="redis-server"):
 class Redis:
     """One redis-server (or a relative of it). It keeps nothing on disk unless told to."""
 
-    def __init__(self, executable, arguments=(), environment=None, prefix=(), login=()):
+    def __init__(self, executable, arguments=(), environment=None, prefix=(), login=(),
+                 config=None, tls=False):
         """`arguments` come last on its command line, so they win; `prefix` is a command that runs
         it, one that ends as it (nsenter), so that its process id is the server's; `login` is of
-        this class's own connections: ("password",) or ("user", "password")."""
+        this class's own connections: ("password",) or ("user", "password"); `config` is the text
+        of a file of settings that the server may write to; with `tls` its port speaks TLS only
+        (the certificates are among the arguments)."""
         # Short, because the path of a Unix socket has room for 107 bytes only.
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="weir-redis-"))
         self.unix_path = str(self.folder / "s")
@@ -36,6 +39,11 @@ class Redis:
         self._prefix = list(prefix)
         self._process = None
         self._log = self.folder / "log"
+        self._config = []
+        if config is not None:
+            self._config = [str(self.folder / "conf")]
+            (self.folder / "conf").write_text(config)
+        self._tls = tls
         try:
             # Somebody else may take the port between the look and the start.
             for attempt in range(_PORT_TRIES):
@@ -66,7 +74,10 @@ class Redis:
 
     def start(self):
         """Starts it and waits until it answers, loading its data included."""
-        command = [*self._prefix, self._executable, "--port", str(self.port),
+        ports = ["--port", str(self.port)]
+        if self._tls:
+            ports = ["--port", "0", "--tls-port", str(self.port)]
+        command = [*self._prefix, self._executable, *self._config, *ports,
                    "--unixsocket", self.unix_path, "--dir", str(self.folder),
                    "--save", "", "--appendonly", "no", "--daemonize", "no", *self.arguments]
         with open(self._log, "ab") as log:
