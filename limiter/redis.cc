@@ -18,6 +18,7 @@
 namespace weir {
 namespace {
 
+constexpr int64_t kSecondNs = 1'000'000'000;
 // How long after its last decision a failure policy counts as deciding.
 constexpr int64_t kDegradedNs = 5'000'000'000;
 
@@ -86,10 +87,6 @@ absl::StatusOr<RedisPlace> PlaceAt(const RedisTarget& target, const Settings& se
 
 absl::StatusOr<RedisStoreOptions> RedisOptionsOf(const Settings& settings, const Secret& proposal,
                                                  const Secret& incarnation) {
-  if (settings.redis_key_format != RedisKeyFormat::kWeir) {
-    return absl::UnimplementedError(
-        "redis-key-format: keys shared with envoyproxy/ratelimit are not in this build yet");
-  }
   RedisStoreOptions options;
   absl::StatusOr<RedisPlace> main = PlaceAt(MainRedisTarget(settings), settings);
   if (!main.ok()) return main.status();
@@ -105,6 +102,10 @@ absl::StatusOr<RedisStoreOptions> RedisOptionsOf(const Settings& settings, const
                     .waiting_max = settings.waiting_max,
                     .replicas = settings.replicas};
   options.key_prefix = settings.cache_key_prefix;
+  if (SharesCounters(settings)) {
+    options.counters = CounterOptions{.jitter_max_s = settings.expiration_jitter_max_ns / kSecondNs,
+                                      .seed = incarnation.k1};
+  }
   options.proposal = proposal;
   options.incarnation = incarnation;
   options.link.connect_timeout_ns = settings.redis_connect_timeout_ns;

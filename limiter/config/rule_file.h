@@ -37,6 +37,7 @@ struct RuleFileOptions {
   // Behaviour.
   bool merge_domains = false;  // several files may share a domain (MERGE_DOMAIN_CONFIG)
   bool strict = false;         // a known key in a wrong place is an error instead of a warning
+  bool extensions = true;      // false: Weir's own keys are errors, wherever they stand
 
   // Bounds, per file; a file beyond one is an error.
   int64_t file_bytes_max = 32 << 20;  // 100,000 rules are about 11 MB

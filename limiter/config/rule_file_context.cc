@@ -210,6 +210,12 @@ std::optional<RuleKey> RuleFileContext::ReadKey(const YamlNode& key) {
   const std::optional<RuleKey> name = FindRuleKey(key.text);
   if (!name) {
     Error(key, "config error, unknown key '" + key.text + "'", SuggestRuleKey(key.text));
+  } else if (!options_.extensions && IsExtension(*name)) {
+    Error(key,
+          "key '" + key.text +
+              "' is not one of envoyproxy/ratelimit, which counts these limits too "
+              "(redis-key-format is ratelimit)",
+          "remove it until only Weir counts, then set redis-key-format to weir");
   }
   return name;
 }

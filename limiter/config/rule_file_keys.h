@@ -40,6 +40,9 @@ inline constexpr int kRuleKeyCount = 22;
 // A map of a rule file, by what may stand in it.
 enum class RulePlace : uint8_t { kRoot, kDescriptor, kRateLimit, kReplaces };
 
+// Whether envoyproxy/ratelimit refuses a file with it.
+inline bool IsExtension(RuleKey key) { return key >= RuleKey::kAlgorithm; }
+
 const char* RuleKeyName(RuleKey key);
 std::optional<RuleKey> FindRuleKey(std::string_view name);
 bool BelongsTo(RuleKey key, RulePlace place);

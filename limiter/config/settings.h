@@ -161,6 +161,12 @@ struct Settings {
   friend bool operator==(const Settings&, const Settings&) = default;
 };
 
+// Whether limits are counted together with envoyproxy/ratelimit, on its keys.
+inline bool SharesCounters(const Settings& settings) {
+  return settings.store == StoreKind::kRedis &&
+         settings.redis_key_format == RedisKeyFormat::kRatelimit;
+}
+
 // The defaults; Compat::kRatelimit listens on all interfaces (but not with its debug pages), reads
 // the reference's rules folder and logs warnings only.
 Settings DefaultSettings(Compat compat);

@@ -192,9 +192,15 @@ class Completer {
     }
   }
 
-  // Hits that the other program does not know of cannot be leased.
+  // Hits that the other program does not know of cannot be leased. Nodes do not hear of each other
+  // either: that needs keys and scripts of Weir's own.
   void CompleteKeyFormat() {
     if (settings_.redis_key_format != RedisKeyFormat::kRatelimit) return;
+    if (settings_.replicas == 0 && settings_.store_failure_default == OnStoreFailure::kLocalShare) {
+      Warn("redis-key-format",
+           "while Redis is out of reach nothing passes, because a share of unknown many is nothing;"
+           " set replicas, or another store-failure-default");
+    }
     if (settings_.consistency_default == Consistency::kExact) return;
     if (IsGiven("consistency-default")) {
       return Error("consistency-default",

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "limiter/core/accounting.h"
+#include "limiter/core/shared_key.h"
 
 namespace weir {
 namespace {
@@ -159,6 +160,28 @@ void Engine::Match(Worker& worker, const RuleTable& table, Check& check) {
   }
 }
 
+// Denials and local shares are remembered by `Ask::key`: made from the counter's key they end with
+// its window, and descriptors that count on one counter are one key.
+void Engine::NameCounters(const RuleTable& table, Check& check) {
+  // Not one more below: asks view them.
+  if (check.counter_keys_.size() < check.asks_.size()) {
+    check.counter_keys_.resize(check.asks_.size());
+  }
+  for (std::size_t a = 0; a < check.asks_.size(); ++a) {
+    Ask& ask = check.asks_[a];
+    const int64_t start_ns = WindowStartNs(*ask.limit, check.now.wall_ns);
+    std::string& key = check.counter_keys_[a];
+    key.clear();
+    AppendSharedKey(table.options().key_prefix, RuleTable::NameOf(*check.domain_),
+                    check.descriptors[check.asked_[a]].entries,
+                    check.outcomes[check.asked_[a]].rule, start_ns, key);
+    SipHasher hasher(table.options().secret);
+    hasher.String(key);
+    ask.key = KeyOf(hasher);
+    ask.counter = {key, start_ns + ask.limit->window_ns};
+  }
+}
+
 void Engine::Run(Worker& worker, Check& check) {
   const RuleTable& table = Refresh(worker);
   check.engine_ = this;
@@ -191,6 +214,7 @@ void Engine::Run(Worker& worker, Check& check) {
     }
     check.quota_passes_ |= PassesAsQuota(outcome, options_.quota_mode);
   }
+  if (options_.shared_counters) NameCounters(table, check);
   if (check.quota_passes_) acquire.verdict.Add(Weight::kQuota, true);
   bool answered = false;
   check.answered_in_run_ = &answered;
@@ -246,6 +270,11 @@ Explanation Engine::Explain(Worker& worker, std::string_view domain, const Descr
   explanation.domain_known = found != nullptr;
   if (found == nullptr) return explanation;
   MatchOne(worker, table, *found, descriptor, explanation.outcome);
+  if (options_.shared_counters && explanation.outcome.kind == Outcome::Kind::kLimited) {
+    const int64_t start_ns = WindowStartNs(explanation.outcome.limit, clock_.Now().wall_ns);
+    AppendSharedKey(table.options().key_prefix, domain, descriptor.entries,
+                    explanation.outcome.rule, start_ns, explanation.counter_key);
+  }
   if (!descriptor.limit.has_value()) {
     table.Find(*found, descriptor.entries, worker.scratch_, &explanation.steps);
   }

@@ -42,6 +42,9 @@ struct EngineOptions {
   // How long a request waits for a shared store at most, and never longer than half of what is left
   // of its own deadline.
   int64_t store_wait_ns = 10'000'000;
+  // Asks name the counter that they share with envoyproxy/ratelimit. REQUIRES: all rules are fixed
+  // windows of whole seconds.
+  bool shared_counters = false;
 };
 
 // What became of one descriptor.
@@ -107,8 +110,9 @@ class Check : private Answered {
   // Of a request that waits for its store: the rules its outcomes point to.
   std::shared_ptr<const RuleTable> table_;
   std::vector<Ask> asks_;
-  std::vector<uint32_t> asked_;  // asks_[i] belongs to outcomes[asked_[i]]
-  bool quota_passes_ = false;    // a quota passes without being asked for
+  std::vector<uint32_t> asked_;            // asks_[i] belongs to outcomes[asked_[i]]
+  std::vector<std::string> counter_keys_;  // of asks_; some may be left over
+  bool quota_passes_ = false;              // a quota passes without being asked for
 };
 
 class Worker {
@@ -135,6 +139,7 @@ struct Explanation {
   bool domain_known = false;
   std::vector<RuleTable::Step> steps;
   Outcome outcome;
+  std::string counter_key;                 // of the window that is now; see shared_counters
   std::shared_ptr<const RuleTable> table;  // keeps the views alive
 };
 
@@ -178,6 +183,7 @@ class Engine {
   void MatchOne(Worker& worker, const RuleTable& table, const RuleTable::Domain& domain,
                 const Descriptor& descriptor, Outcome& outcome);
   void ApplyReplaces(Check& check);
+  void NameCounters(const RuleTable& table, Check& check);
   void Finish(Worker& worker, Check& check);
   void Count(Worker& worker, const Check& check);
 

@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <span>
+#include <string_view>
 
 #include "algorithms/decision.h"
 #include "algorithms/limit.h"
@@ -59,10 +60,17 @@ struct Grant {
   bool failed = false;
 };
 
+// The counter of a descriptor where several programs count on one (shared_key.h).
+struct SharedCounter {
+  std::string_view key;       // empty: the limit's state has a key of its own
+  int64_t window_end_ns = 0;  // of the window in the key, on the wall clock
+};
+
 // One descriptor's question to the store. `limit` outlives the call.
 struct Ask {
   const Limit* limit = nullptr;
   Key key;
+  SharedCounter counter;  // its key lives as long as the ask
   Op op = Op::kTake;
   Weight weight = Weight::kEnforced;
   OnStoreFailure on_store_failure = OnStoreFailure::kLocalShare;

@@ -79,7 +79,9 @@ void FillExplanation(const Explanation& explanation, std::string_view domain,
   if (outcome.rule != nullptr) FillRule(*outcome.rule, response);
   if (outcome.kind == Outcome::Kind::kLimited) {
     FillLimit(outcome.limit, response->mutable_limit());
-    response->set_store_key(StoreKey(explanation.table->options().key_prefix, outcome.key));
+    response->set_store_key(explanation.counter_key.empty()
+                                ? StoreKey(explanation.table->options().key_prefix, outcome.key)
+                                : explanation.counter_key);
   }
 }
 

@@ -6,12 +6,14 @@
 // Thread safety: each function says from where.
 
 #include <cstdint>
+#include <string_view>
 
 #include "algorithms/decision.h"
 #include "algorithms/limit.h"
 #include "limiter/core/descriptor.h"
 #include "limiter/core/key.h"
 #include "limiter/core/siphash.h"
+#include "limiter/core/store.h"
 
 namespace weir {
 
@@ -22,6 +24,8 @@ struct RemoteCall {
   Op op = Op::kTake;
   uint64_t hits = 0;
   bool drain = false;  // a denied take costs the hits that are left
+  // Where the limit is counted together with others; its key is valid during Send only.
+  SharedCounter counter = {};
 };
 
 struct RemoteReply {
@@ -49,6 +53,10 @@ class Remote {
   // Any thread. Whether calls on keys made under `secret` are worth waiting for: false sends
   // requests to their failure policy at once.
   virtual bool Reachable(const Limit& limit, const Key& key, const Secret& secret) const = 0;
+  // The same of a counter that others count on too, by its key: it is made under no secret.
+  virtual bool CounterReachable(const Limit& /*limit*/, std::string_view /*counter*/) const {
+    return false;
+  }
   // Any thread. Nodes that share the store: the largest count of the last minute before it was
   // last heard of; 0: never heard.
   virtual int nodes() const = 0;
@@ -62,6 +70,7 @@ class Remote {
   virtual void Flush() = 0;
   // A caller gave up waiting for a reply about the key.
   virtual void NoteTimeout(const Limit& limit, const Key& key) = 0;
+  virtual void NoteCounterTimeout(const Limit& /*limit*/, std::string_view /*counter*/) {}
 };
 
 }  // namespace weir

@@ -53,7 +53,7 @@ class SharedStore::Request {
     for (std::size_t i = 0; i < slots_.size(); ++i) {
       if (slots_[i].state == Slot::State::kAnswered) continue;
       if (slots_[i].state == Slot::State::kSent && !std::exchange(noted, true)) {
-        store_.remote_.NoteTimeout(*asks_[i].limit, asks_[i].key);
+        store_.NoteTimeout(asks_[i]);
       }
       AnswerByPolicy(i, now);
     }
@@ -104,6 +104,7 @@ class SharedStore::Request {
     RemoteCall call;
     call.limit = ask.limit;
     call.key = ask.key;
+    call.counter = ask.counter;
     call.op = phase_ == Phase::kLook && ask.op == Op::kTake ? Op::kPeek : ask.op;
     call.hits = ask.hits;
     call.drain = options_.charge_denied == ChargeDenied::kFirst ||
@@ -255,6 +256,19 @@ bool SharedStore::AnswerHere(Ask& ask, const Instant& now) {
   return cell != nullptr && AnswerDenied(*cell, now, ask);
 }
 
+bool SharedStore::Reachable(const Ask& ask, const Secret& secret) const {
+  return ask.counter.key.empty() ? remote_.Reachable(*ask.limit, ask.key, secret)
+                                 : remote_.CounterReachable(*ask.limit, ask.counter.key);
+}
+
+void SharedStore::NoteTimeout(const Ask& ask) {
+  if (ask.counter.key.empty()) {
+    remote_.NoteTimeout(*ask.limit, ask.key);
+  } else {
+    remote_.NoteCounterTimeout(*ask.limit, ask.counter.key);
+  }
+}
+
 void SharedStore::AnswerByPolicy(Ask& ask, const Instant& now) {
   policy_.Answer(ask, now, remote_.nodes(), remote_.outages());
 }
@@ -284,7 +298,7 @@ void SharedStore::Acquire(std::span<Ask> asks, const AcquireOptions& options, An
   absl::InlinedVector<bool, 32> here(asks.size());
   for (std::size_t i = 0; i < asks.size(); ++i) {
     here[i] = AnswerHere(asks[i], options.now);
-    if (!here[i] && !remote_.Reachable(*asks[i].limit, asks[i].key, options.secret)) {
+    if (!here[i] && !Reachable(asks[i], options.secret)) {
       AnswerByPolicy(asks[i], options.now);
       here[i] = true;
     }

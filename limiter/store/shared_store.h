@@ -83,6 +83,8 @@ class SharedStore : public Store {
   // Answers the ask if a remembered denial decides it.
   bool AnswerHere(Ask& ask, const Instant& now);
   void AnswerByPolicy(Ask& ask, const Instant& now);
+  bool Reachable(const Ask& ask, const Secret& secret) const;
+  void NoteTimeout(const Ask& ask);
   Request* TakeRequest();
   void Free(Request& request);
   // A reply to an ask of a request that still waits.

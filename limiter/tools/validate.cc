@@ -15,11 +15,14 @@ namespace weir {
 int RunValidate(const Arguments& arguments) {
   std::vector<std::string> paths;
   RuleFileOptions options;
+  bool no_extensions = false;
   std::string format = "text";
   CLI::App app("Checks rule files: all problems of all of them.", "weir validate");
   app.add_option("paths", paths, "rule files or folders")->required();
   app.add_flag("--strict", options.strict, "known keys in a wrong place are errors");
   app.add_flag("--merge-domains", options.merge_domains, "files may share a domain");
+  app.add_flag("--no-extensions", no_extensions,
+               "keys of Weir's own are errors, as with --redis-key-format=ratelimit");
   app.add_option("--format", format, "text, json or github")
       ->check(CLI::IsMember({"text", "json", "github"}))
       ->capture_default_str();
@@ -30,6 +33,7 @@ int RunValidate(const Arguments& arguments) {
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? kExitOk : kExitUsage;
   }
+  options.extensions = !no_extensions;
   const absl::StatusOr<std::vector<RuleFile>> files = ReadRulePaths(paths);
   if (!files.ok()) {
     std::cerr << "weir validate: " << files.status().message() << "\n";

@@ -105,6 +105,10 @@ bool FakeRemote::Reachable(const Limit& /*limit*/, const Key& /*key*/, const Sec
   return reachable_.load(std::memory_order_relaxed) && secret == secret_;
 }
 
+bool FakeRemote::CounterReachable(const Limit& /*limit*/, std::string_view /*counter*/) const {
+  return reachable_.load(std::memory_order_relaxed);
+}
+
 bool FakeRemote::Send(const RemoteCall& call, RemoteSink& sink) {
   const Sending sending = on_send ? on_send(call) : Sending::kSent;
   if (sending == Sending::kRefused) return false;
@@ -118,6 +122,8 @@ bool FakeRemote::Send(const RemoteCall& call, RemoteSink& sink) {
   flying.call = call;
   flying.call.limit = nullptr;
   flying.limit = *call.limit;
+  flying.counter = call.counter.key;
+  flying.call.counter.key = {};
   flying.sink = &sink;
   unflushed_ = true;
   return true;
@@ -128,6 +134,10 @@ void FakeRemote::Flush() {
 }
 
 void FakeRemote::NoteTimeout(const Limit& /*limit*/, const Key& key) { timeouts_.push_back(key); }
+
+void FakeRemote::NoteCounterTimeout(const Limit& /*limit*/, std::string_view counter) {
+  counter_timeouts_.emplace_back(counter);
+}
 
 void FakeRemote::Execute(InFlight& flying) {
   if (std::exchange(flying.executed, true)) return;

@@ -14,6 +14,8 @@
 #include <deque>
 #include <functional>
 #include <map>
+#include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -62,8 +64,9 @@ class FakeRemote : public Remote {
     kFailed,   // the sink is told of the failure before Send returns
   };
   struct InFlight {
-    RemoteCall call;  // its limit is not valid any more: see `limit`
-    Limit limit;
+    RemoteCall call;  // its limit and its counter's key are not valid any more:
+    Limit limit;      //   they are here
+    std::string counter;
     RemoteSink* sink = nullptr;
     bool executed = false;
     RemoteReply reply;  // once executed
@@ -108,13 +111,16 @@ class FakeRemote : public Remote {
   // Flushes that something left with.
   uint64_t trips() const { return trips_; }
   const std::vector<Key>& timeouts() const { return timeouts_; }
+  const std::vector<std::string>& counter_timeouts() const { return counter_timeouts_; }
 
   bool Reachable(const Limit& limit, const Key& key, const Secret& secret) const override;
+  bool CounterReachable(const Limit& limit, std::string_view counter) const override;
   int nodes() const override { return nodes_.load(std::memory_order_relaxed); }
   uint64_t outages() const override { return outages_.load(std::memory_order_relaxed); }
   bool Send(const RemoteCall& call, RemoteSink& sink) override;
   void Flush() override;
   void NoteTimeout(const Limit& limit, const Key& key) override;
+  void NoteCounterTimeout(const Limit& limit, std::string_view counter) override;
 
  private:
   void Execute(InFlight& flying);
@@ -131,6 +137,7 @@ class FakeRemote : public Remote {
   bool unflushed_ = false;
   std::map<std::pair<uint64_t, uint64_t>, uint64_t> calls_by_key_;
   std::vector<Key> timeouts_;
+  std::vector<std::string> counter_timeouts_;
 };
 
 }  // namespace weir::test

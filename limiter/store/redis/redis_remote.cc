@@ -221,6 +221,10 @@ RedisRemote::RedisRemote(RedisRemoteOptions options, Clock& clock, RedisEvents e
   for (uint32_t shard = 0; shard < kLogicalShards; ++shard) {
     shard_slots_[shard] = SlotOf(StoreKey(options_.key_prefix, Key{0, shard}));
   }
+  if (options_.counters.has_value()) {
+    CounterRemote::Listener& listener = *this;
+    counters_ = std::make_unique<CounterRemote>(*options_.counters, clock_, listener);
+  }
 }
 
 RedisRemote::~RedisRemote() = default;
@@ -228,23 +232,27 @@ RedisRemote::~RedisRemote() = default;
 void RedisRemote::SetTopologies(Topology& main, Topology* per_second) {
   main_ = &main;
   per_second_ = per_second;
+  counting_.store(counters_ != nullptr, std::memory_order_release);
 }
 
 void RedisRemote::Start(event_base* base) {
-  nodes_timer_.reset(event_new(
-      base, -1, 0,
-      [](evutil_socket_t, short, void* self) {
-        static_cast<RedisRemote*>(self)->AnnounceSelf();
-        static_cast<RedisRemote*>(self)->ArmNodesTimer();
-      },
-      this));
-  ArmNodesTimer();
+  if (counters_ == nullptr) {
+    nodes_timer_.reset(event_new(
+        base, -1, 0,
+        [](evutil_socket_t, short, void* self) {
+          static_cast<RedisRemote*>(self)->AnnounceSelf();
+          static_cast<RedisRemote*>(self)->ArmNodesTimer();
+        },
+        this));
+    ArmNodesTimer();
+  }
   main_->Start();
   if (per_second_ != nullptr) per_second_->Start();
 }
 
 void RedisRemote::Stop() {
   secret_known_.store(false, std::memory_order_release);
+  counting_.store(false, std::memory_order_release);
   nodes_timer_.reset();
 }
 
@@ -259,11 +267,16 @@ bool RedisRemote::Reachable(const Limit& limit, const Key& key, const Secret& se
          TopologyOf(limit).Reachable(SlotOfShard(key));
 }
 
+bool RedisRemote::CounterReachable(const Limit& limit, std::string_view counter) const {
+  return counting_.load(std::memory_order_acquire) && TopologyOf(limit).Reachable(SlotOf(counter));
+}
+
 uint64_t RedisRemote::outages() const {
   return main_->outages() + (per_second_ == nullptr ? 0 : per_second_->outages());
 }
 
 bool RedisRemote::Send(const RemoteCall& call, RemoteSink& sink) {
+  if (counters_ != nullptr) return counters_->Send(call, TopologyOf(*call.limit), sink);
   if (free_calls_.empty()) {
     calls_.push_back(std::make_unique<Call>(*this));
     free_calls_.push_back(calls_.back().get());
@@ -282,6 +295,10 @@ void RedisRemote::Flush() {
 
 void RedisRemote::NoteTimeout(const Limit& limit, const Key& key) {
   TopologyOf(limit).NoteTimeout(SlotOfShard(key));
+}
+
+void RedisRemote::NoteCounterTimeout(const Limit& limit, std::string_view counter) {
+  TopologyOf(limit).NoteTimeout(SlotOf(counter));
 }
 
 uint64_t RedisRemote::redirects() const {
@@ -309,6 +326,14 @@ void RedisRemote::Observe(int64_t duration_ns) {
   stats_.duration_sum_ns.Add(duration_ns > 0 ? static_cast<uint64_t>(duration_ns) : 0);
 }
 
+void RedisRemote::OnCounted(Op op, const RemoteReply* reply, int64_t duration_ns) {
+  const StoreResult result = reply == nullptr          ? StoreResult::kError
+                             : reply->decision.allowed ? StoreResult::kGranted
+                                                       : StoreResult::kDenied;
+  Count(StoreOpOf(op), result);
+  if (reply != nullptr) Observe(duration_ns);
+}
+
 void RedisRemote::OnMeta(const Meta& meta) {
   const bool changed = !secret_known_.load(std::memory_order_relaxed) ||
                        secret_k0_.load(std::memory_order_relaxed) != meta.secret.k0 ||
@@ -321,7 +346,7 @@ void RedisRemote::OnMeta(const Meta& meta) {
 }
 
 void RedisRemote::OnConnected() {
-  AnnounceSelf();
+  if (counters_ == nullptr) AnnounceSelf();
   events_.connected(true);
 }
 

@@ -13,12 +13,15 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "limiter/core/clock.h"
 #include "limiter/core/counters.h"
 #include "limiter/core/key.h"
+#include "limiter/store/redis/counter_remote.h"
 #include "limiter/store/redis/topology.h"
 #include "limiter/store/remote.h"
 
@@ -28,6 +31,9 @@ struct RedisRemoteOptions {
   std::string key_prefix;
   std::string incarnation;  // of this process among the nodes: unique, at most 64 characters
   int64_t nodes_interval_ns = 5'000'000'000;
+  // Calls are about counters that envoyproxy/ratelimit counts on too, and only those can be called:
+  // keys are under no secret, and nodes do not hear of each other.
+  std::optional<CounterOptions> counters;
 };
 
 // Calls by what was asked and what became of them.
@@ -54,7 +60,9 @@ struct RedisEvents {
   std::function<void(bool)> connected;        // the main store takes calls, or all of it was lost
 };
 
-class RedisRemote final : public Remote, public Topology::Listener {
+class RedisRemote final : public Remote,
+                          public Topology::Listener,
+                          private CounterRemote::Listener {
  public:
   RedisRemote(RedisRemoteOptions options, Clock& clock, RedisEvents events);
   ~RedisRemote() override;
@@ -65,13 +73,15 @@ class RedisRemote final : public Remote, public Topology::Listener {
   // Nothing is sent any more. The topologies may be destroyed then.
   void Stop();
 
-  // The three of Remote that any thread calls: until SetTopologies and after Stop, no.
+  // Those of Remote that any thread calls: until SetTopologies and after Stop, no.
   bool Reachable(const Limit& limit, const Key& key, const Secret& secret) const override;
+  bool CounterReachable(const Limit& limit, std::string_view counter) const override;
   int nodes() const override { return nodes_.load(std::memory_order_relaxed); }
   uint64_t outages() const override;
   bool Send(const RemoteCall& call, RemoteSink& sink) override;
   void Flush() override;
   void NoteTimeout(const Limit& limit, const Key& key) override;
+  void NoteCounterTimeout(const Limit& limit, std::string_view counter) override;
 
   const RedisRemoteStats& stats() const { return stats_; }
   uint64_t redirects() const;  // as Topology
@@ -89,6 +99,7 @@ class RedisRemote final : public Remote, public Topology::Listener {
   void OnLost() override;
   void OnFailover() override { stats_.failovers.Add(1); }
   void OnNote(NoteLevel level, std::string_view text) override { events_.note(level, text); }
+  void OnCounted(Op op, const RemoteReply* reply, int64_t duration_ns) override;
 
   Topology& TopologyOf(const Limit& limit) const;
   Slot SlotOfShard(const Key& key) const { return shard_slots_[LogicalShard(key)]; }
@@ -112,6 +123,9 @@ class RedisRemote final : public Remote, public Topology::Listener {
   std::atomic<uint64_t> secret_k0_{0};
   std::atomic<uint64_t> secret_k1_{0};
   std::atomic<bool> secret_known_{false};
+
+  std::unique_ptr<CounterRemote> counters_;  // options_.counters
+  std::atomic<bool> counting_{false};        // between SetTopologies and Stop
 
   std::string wire_;  // scratch of Send
   std::vector<std::unique_ptr<Call>> calls_;

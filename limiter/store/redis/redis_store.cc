@@ -38,7 +38,8 @@ RedisStore::RedisStore(RedisStoreOptions options, Clock& clock, Executor& resolv
       loop_(clock, [this] { return shared_->Turn(); }),
       remote_({.key_prefix = options_.key_prefix,
                .incarnation = Hex(options_.incarnation),
-               .nodes_interval_ns = kNodesIntervalNs},
+               .nodes_interval_ns = kNodesIntervalNs,
+               .counters = options_.counters},
               clock, std::move(events)),
       shared_(std::make_unique<SharedStore>(options_.shared, remote_, clock,
                                             [this] { loop_.Wake(); })) {}
@@ -63,8 +64,8 @@ absl::Status RedisStore::Open(const RedisPlace& place, bool with_meta,
   primary.backoff = options_.backoff;
   primary.seed = options_.incarnation.k0;
   primary.in_flight_max = options_.in_flight_max;
-  primary.scripts = AllScripts();
-  if (with_meta) {
+  if (!options_.counters.has_value()) primary.scripts = AllScripts();
+  if (with_meta && !options_.counters.has_value()) {
     primary.with_meta = true;
     primary.meta_key = options_.key_prefix + "weir:meta";
     primary.proposal = {.format = 1, .shards = kLogicalShards, .secret = options_.proposal};

@@ -38,6 +38,9 @@ struct RedisStoreOptions {
   std::optional<RedisPlace> per_second;  // of one-second rules
   SharedStoreOptions shared;
   std::string key_prefix;
+  // Limits are counted together with envoyproxy/ratelimit: no scripts, no META, no other node is
+  // heard of.
+  std::optional<CounterOptions> counters;
   Secret proposal;     // for a fleet that has no secret yet
   Secret incarnation;  // random: names this process among the nodes and seeds its jitter
   LinkOptions link;

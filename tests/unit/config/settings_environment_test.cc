@@ -363,6 +363,7 @@ TEST(SettingsEnvironment, WhatKubernetesSetsForAServiceNamedWeirRedisIsNoMistake
 TEST(SettingsEnvironment, TheJitterOfExpiryIsForSharedKeys) {
   Environment environment = {{"EXPIRATION_JITTER_MAX_SECONDS", "20"},
                              {"WEIR_REDIS_KEY_FORMAT", "ratelimit"},
+                             {"WEIR_REPLICAS", "2"},
                              {"REDIS_URL", "r"}};
   const Result result = Start(environment);
   EXPECT_THAT(result.warnings, IsEmpty());

@@ -19,6 +19,7 @@ namespace weir {
 namespace {
 
 using ::testing::AllOf;
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::Not;
@@ -178,6 +179,32 @@ TEST(RedisSettings, SharedKeysAreExact) {
   EXPECT_EQ(OriginOf(loaded, "consistency-default"),
             "default because redis-key-format is ratelimit");
   EXPECT_EQ(LoadOk({{"--redis-url=h"}, {}, ""}).settings.consistency_default, Consistency::kLeased);
+}
+
+TEST(RedisSettings, CountersAreSharedOverRedisOnly) {
+  const auto shares = [](std::vector<std::string> arguments) {
+    return SharesCounters(LoadOk({std::move(arguments), {}, ""}).settings);
+  };
+  EXPECT_TRUE(shares({"--redis-url=h", "--redis-key-format=ratelimit"}));
+  EXPECT_FALSE(shares({"--redis-url=h"}));
+  EXPECT_FALSE(shares({"--store=memory", "--redis-url=h", "--redis-key-format=ratelimit"}));
+}
+
+// Nodes on shared keys do not hear of each other.
+TEST(RedisSettings, ASharedKeysNodeWarnsOfAShareOfUnknownMany) {
+  const std::vector<std::string> shared = {"--redis-url=h", "--redis-key-format=ratelimit"};
+  const auto warnings = [&](const std::string& more) {
+    std::vector<std::string> arguments = shared;
+    if (!more.empty()) arguments.push_back(more);
+    return LoadOk({arguments, {}, ""}).warnings;
+  };
+  EXPECT_THAT(warnings(""),
+              ElementsAre("flag --redis-key-format: while Redis is out of reach nothing passes, "
+                          "because a share of unknown many is nothing; set replicas, or another "
+                          "store-failure-default"));
+  EXPECT_THAT(warnings("--replicas=2"), IsEmpty());
+  EXPECT_THAT(warnings("--store-failure-default=allow"), IsEmpty());
+  EXPECT_THAT(LoadOk({{"--redis-url=h"}, {}, ""}).warnings, IsEmpty());
 }
 
 TEST(RedisSettings, WarnsOfWhatHasNoEffect) {

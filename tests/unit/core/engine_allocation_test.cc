@@ -110,6 +110,15 @@ TEST(Allocation, AWarmCheckWithReplacesOverridesAndStatisticsAllocatesNothing) {
   EXPECT_EQ(AllocationsOfWarmRuns(plain, with_override), 0U);
 }
 
+TEST(Allocation, AWarmCheckThatNamesItsCountersAllocatesNothing) {
+  HarnessOptions options;
+  options.engine.shared_counters = true;
+  EngineHarness harness({On("fixed").Fixed(50, Unit::kDay)}, options);
+  SyncCheck check;
+  check.Add({{"fixed", "a value that is longer than any small string"}}).Add({{"fixed", "2"}});
+  EXPECT_EQ(AllocationsOfWarmRuns(harness, check), 0U);
+}
+
 TEST(Allocation, ANewKeyAllocatesNothingOnceRingsAreThere) {
   EngineHarness harness(Rules());
   const char* values[] = {"1", "2", "3", "4", "5", "6", "7", "8"};
