@@ -214,6 +214,8 @@ void Engine::Run(Worker& worker, Check& check) {
     }
     check.quota_passes_ |= PassesAsQuota(outcome, options_.quota_mode);
   }
+  std::string* const record = std::exchange(check.record, nullptr);
+  if (!check.asks_.empty()) check.asks_[0].record = record;
   if (options_.shared_counters) NameCounters(table, check);
   if (check.quota_passes_) acquire.verdict.Add(Weight::kQuota, true);
   bool answered = false;

@@ -82,6 +82,9 @@ class Check : private Answered {
   std::vector<Descriptor> descriptors;
   ChargeDenied charge_denied = ChargeDenied::kFirst;
   bool counted = true;  // false: a question about the state, not a decision; moves no metric
+  // Where to write what the store holds for the first descriptor (Ask::record), or nullptr. For
+  // this run only.
+  std::string* record = nullptr;
   // When the caller stops waiting, on the wall clock.
   int64_t deadline_wall_ns = std::numeric_limits<int64_t>::max();
 

@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <span>
+#include <string>
 #include <string_view>
 
 #include "algorithms/decision.h"
@@ -75,6 +76,9 @@ struct Ask {
   Weight weight = Weight::kEnforced;
   OnStoreFailure on_store_failure = OnStoreFailure::kLocalShare;
   uint64_t hits = 1;
+  // Where to write what the store holds under the key, in the form in which it is kept; empty:
+  // nothing. nullptr: nobody asks.
+  std::string* record = nullptr;
   Grant grant;  // the answer
 };
 

@@ -164,6 +164,7 @@ void LimiterHandler::Explain(const CallContext& context, const v1::ExplainReques
   call.charge_denied = ChargeDenied::kNever;
   call.deadline_wall_ns = context.deadline_wall_ns;
   call.counted = false;
+  call.record = response->mutable_record();
   call.done_ = [&call, response, done = std::move(done)](const absl::Status& checked) {
     *response->mutable_decision() = call.verdict_.items(0);
     done(checked);

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <limits>
 #include <span>
+#include <string>
 
 #include "absl/container/inlined_vector.h"
 #include "algorithms/fixed_window.h"
@@ -152,6 +153,24 @@ Grant Decide(Step step, const Limit& limit, Cell& cell, const Instant& now, uint
   return grant;
 }
 
+// The state as the algorithms' records in a shared store say it, but for the clock: times of token
+// buckets and stamps of sub-buckets are on this process' monotonic one.
+std::string RecordText(const Cell& cell) {
+  switch (cell.algorithm) {
+    case Algorithm::kTokenBucket:
+      return std::to_string(cell.token_bucket.tat_ns);
+    case Algorithm::kFixedWindow:
+      return std::to_string(cell.fixed.state.window) + " " + std::to_string(cell.fixed.state.count);
+    case Algorithm::kSlidingWindow:
+      break;
+  }
+  std::string text;
+  for (std::size_t i = 0; i < sliding_window::RingWords(cell.precision); ++i) {
+    text += (i == 0 ? "" : " ") + std::to_string(cell.ring[i]);
+  }
+  return text;
+}
+
 }  // namespace
 
 MemoryStore::MemoryStore(const MemoryStoreOptions& options)
@@ -164,6 +183,7 @@ void MemoryStore::Answer(CellTable::Shard& shard, Ask& ask, const Instant& now, 
     AnswerUnheld(shard, ask, now, drain, start_empty);
     return;
   }
+  if (ask.record != nullptr) *ask.record = RecordText(*cell);
   ask.grant = Decide(StepOf(ask.op), *ask.limit, *cell, now, ask.hits, drain);
   if (ask.op == Op::kReset) {
     const uint64_t remaining_before = ask.grant.remaining_before;

@@ -23,7 +23,9 @@ struct RemoteCall {
   Key key;
   Op op = Op::kTake;
   uint64_t hits = 0;
-  bool drain = false;  // a denied take costs the hits that are left
+  bool drain = false;            // a denied take costs the hits that are left
+  bool with_record = false;      // the reply says what is held, too
+  int64_t deadline_mono_ns = 0;  // when the caller stops waiting
   // Where the limit is counted together with others; its key is valid during Send only.
   SharedCounter counter = {};
 };
@@ -32,6 +34,7 @@ struct RemoteReply {
   Decision decision;
   uint64_t remaining_before = 0;  // hits that would have passed before this call charged any
   int64_t store_now_us = 0;       // the store's clock when it decided; 0 where it has none
+  std::string_view record;        // with_record: as Ask::record, valid while the sink is told
 };
 
 // Told once of each call that was sent, on the loop's thread.

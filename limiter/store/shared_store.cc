@@ -107,6 +107,8 @@ class SharedStore::Request {
     call.counter = ask.counter;
     call.op = phase_ == Phase::kLook && ask.op == Op::kTake ? Op::kPeek : ask.op;
     call.hits = ask.hits;
+    call.with_record = ask.record != nullptr;
+    call.deadline_mono_ns = options_.deadline_mono_ns;
     call.drain = options_.charge_denied == ChargeDenied::kFirst ||
                  (options_.charge_denied == ChargeDenied::kOverOnly &&
                   (slots_.size() == 1 || slots_[index].denied));
@@ -132,6 +134,7 @@ class SharedStore::Request {
         AnswerByPolicy(index, now);
       } else {
         Ask& ask = asks_[index];
+        if (ask.record != nullptr) ask.record->assign(reply->record);
         const bool looked = phase_ == Phase::kLook && ask.op == Op::kTake;
         if (!slots_[index].denied) {
           store_.Learn(ask, *reply, sent_mono_ns_, now, looked);

@@ -134,6 +134,7 @@ void Print(const v1::ExplainResponse& response) {
   }
   if (response.has_limit()) std::cout << "limit:     " << DescribeLimit(response.limit()) << "\n";
   if (!response.store_key().empty()) std::cout << "store key: " << response.store_key() << "\n";
+  if (!response.record().empty()) std::cout << "record:    " << response.record() << "\n";
   std::cout << "now:       " << DescribeDecision(response.decision()) << "\n";
 }
 

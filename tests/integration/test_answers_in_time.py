@@ -79,12 +79,17 @@ def granted(fleet):
     return fleet.totals('weir_store_calls_total{op="take",result="granted"}')[0]
 
 
+def timed_out(fleet):
+    return fleet.totals('weir_store_calls_total{op="take",result="timeout"}')[0]
+
+
 @pytest.mark.parametrize("fault", [freeze, kill])
 def test_redis_away(fault, generator, start_redis, start_fleet, report, scale):
     redis = start_redis()
     fleet = start_fleet(redis.address, f"--store-wait={STORE_WAIT_MS}ms", nodes=1)
     fleet.wait_ready()
     for _ in range(ATTEMPTS):
+        late = timed_out(fleet)
         before = fleet.durations(0, "ShouldRateLimit")
         result, recovered_s = measure(generator, fleet, redis, fault, FAULT_S * scale)
         after = fleet.durations(0, "ShouldRateLimit")
@@ -96,6 +101,8 @@ def test_redis_away(fault, generator, start_redis, start_fleet, report, scale):
                f"{result['max_us'] / 1000:.2f} (target p99.9 {STORE_WAIT_MS + 2}); send lag p99 "
                f"{result['send_lag_p99_us'] / 1000:.2f}{'' if valid else ' (NOT VALID)'}; "
                f"server p99.9 ≤ {1000 * server[0.999]:g}; recovered in {recovered_s * 1000:.0f} ms")
+        # What a frozen Redis answers after all comes too late for whoever asked.
+        assert timed_out(fleet) > late or fault is kill
         assert server[0.99] <= scenario.SERVER_P99_MS / 1000
         assert server[0.999] <= scenario.SERVER_P999_MS / 1000
         assert recovered_s <= scenario.RECOVERY_S

@@ -30,9 +30,10 @@ class CounterRemote::Call {
 
   bool Send(const RemoteCall& call, Topology& topology, RemoteSink& sink) {
     limit_ = *call.limit;
-    op_ = call.op;
-    hits_ = call.hits;
-    drain_ = call.drain;
+    call_ = call;
+    call_.limit = &limit_;
+    call_.counter = {};
+    record_.clear();
     window_end_ns_ = call.counter.window_end_ns;
     key_ = call.counter.key;
     slot_ = SlotOf(key_);
@@ -75,9 +76,9 @@ class CounterRemote::Call {
 
   CounterCall AsCall() const {
     return {.limit = limit_,
-            .op = op_,
-            .hits = hits_,
-            .drain = drain_,
+            .op = call_.op,
+            .hits = call_.hits,
+            .drain = call_.drain,
             .window_end_ns = window_end_ns_};
   }
 
@@ -112,7 +113,7 @@ class CounterRemote::Call {
     remote_.wire_.clear();
     AppendRead(key_, remote_.wire_);
     if (!Await(count_)) return false;
-    if (op_ != Op::kReset) return true;
+    if (call_.op != Op::kReset) return true;
     remote_.wire_.clear();
     AppendDelete(key_, remote_.wire_);
     return Await(also_);
@@ -162,8 +163,9 @@ class CounterRemote::Call {
       if (full.has_value()) TakeCount(*full);
       return;
     }
+    if (call_.with_record) record_ = TextOf(*reply);
     const absl::StatusOr<int64_t> count = ReadCount(*reply);
-    if (count.ok() || op_ == Op::kReset) {  // what it held is gone now
+    if (count.ok() || call_.op == Op::kReset) {  // what it held is gone now
       TakeCount(count.ok() ? *count : 0);
       return;
     }
@@ -172,7 +174,7 @@ class CounterRemote::Call {
   }
 
   void TakeCount(int64_t count) {
-    if (op_ == Op::kRefund && added_) {  // the answer is made from the count that was read
+    if (call_.op == Op::kRefund && added_) {  // the answer is made from the count that was read
       PutBack(ChangeAfterRefund(change_, count));
       return;
     }
@@ -199,14 +201,15 @@ class CounterRemote::Call {
   void Tell() {
     const int64_t duration_ns = remote_.clock_.Now().mono_ns - now_.mono_ns;
     if (failed_) {
-      remote_.listener_.OnCounted(op_, nullptr, duration_ns);
+      remote_.listener_.OnCounted(call_, nullptr, duration_ns);
       sink_->OnFailure();
       return;
     }
     RemoteReply reply;
     reply.decision = reply_.decision;
     reply.remaining_before = reply_.remaining_before;
-    remote_.listener_.OnCounted(op_, &reply, duration_ns);
+    reply.record = record_;
+    remote_.listener_.OnCounted(call_, &reply, duration_ns);
     sink_->OnReply(reply);
   }
 
@@ -216,9 +219,6 @@ class CounterRemote::Call {
   Sink put_back_;
   Sink expire_;
   Limit limit_;
-  Op op_ = Op::kTake;
-  uint64_t hits_ = 0;
-  bool drain_ = false;
   bool added_ = false;  // the count is one after change_
   bool failed_ = false;
   Slot slot_ = 0;
@@ -226,6 +226,8 @@ class CounterRemote::Call {
   int64_t change_ = 0;
   int64_t put_back_change_ = 0;
   std::string key_;
+  RemoteCall call_;  // without its counter, whose key is key_
+  std::string record_;
   Topology* topology_ = nullptr;
   RemoteSink* sink_ = nullptr;
   CounterReply reply_;

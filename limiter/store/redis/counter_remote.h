@@ -32,7 +32,8 @@ class CounterRemote {
   class Listener {
    public:
     // A call that was sent has its answer; nullptr: it failed.
-    virtual void OnCounted(Op op, const RemoteReply* reply, int64_t duration_ns) = 0;
+    virtual void OnCounted(const RemoteCall& call, const RemoteReply* reply,
+                           int64_t duration_ns) = 0;
     virtual void OnNote(NoteLevel level, std::string_view text) = 0;
 
    protected:

@@ -57,7 +57,7 @@ const char* StoreOpName(StoreOp op) {
 }
 
 const char* StoreResultName(StoreResult result) {
-  static constexpr const char* kNames[] = {"granted", "denied", "error"};
+  static constexpr const char* kNames[] = {"granted", "denied", "error", "timeout"};
   return kNames[static_cast<std::size_t>(result)];
 }
 
@@ -83,12 +83,19 @@ class RedisRemote::Call final : public CommandSink {
     // A cost that can never pass and drains nothing still wants to know what is left.
     if (DecidedWithoutCall(AsScript(call_.op)).has_value()) call_.op = Op::kPeek;
     key_ = StoreKey(remote_.options_.key_prefix, call.key);
+    record_.clear();
     if (call_.op == Op::kReset && !SendOne(Op::kPeek)) return false;
+    if (call_.with_record && !SendRead()) return false;
     return SendOne(call_.op) || owed_ > 0;
   }
 
   void OnReply(const redisReply& reply) override {
     std::array<int64_t, kNumbersMax> numbers;
+    if (reply.type == REDIS_REPLY_STRING || reply.type == REDIS_REPLY_NIL) {
+      record_ = TextOf(reply);
+      Settle();
+      return;
+    }
     const bool deleted = call_.op == Op::kReset && reply.type == REDIS_REPLY_INTEGER;
     if (!deleted) {
       const bool peek = call_.op == Op::kReset;
@@ -129,7 +136,16 @@ class RedisRemote::Call final : public CommandSink {
   bool SendOne(Op op) {
     remote_.wire_.clear();
     AppendCall(AsScript(op), key_, remote_.wire_);
-    const Script* script = op == Op::kReset ? nullptr : &ScriptOf(ScriptFor(limit_.algorithm));
+    return SendWire(op == Op::kReset ? nullptr : &ScriptOf(ScriptFor(limit_.algorithm)));
+  }
+
+  bool SendRead() {
+    remote_.wire_.clear();
+    AppendCommand(remote_.wire_, {"GET", key_});
+    return SendWire(nullptr);
+  }
+
+  bool SendWire(const Script* script) {
     ++owed_;
     if (remote_.TopologyOf(limit_).Send(remote_.SlotOfShard(call_.key), remote_.wire_, script,
                                         *this)) {
@@ -143,9 +159,9 @@ class RedisRemote::Call final : public CommandSink {
   void Settle() {
     if (--owed_ > 0) return;
     RemoteSink& sink = *sink_;
-    const StoreOp op = StoreOpOf(call_.op);
+    const Instant now = remote_.clock_.Now();
     if (failed_) {
-      remote_.Count(op, StoreResult::kError);
+      remote_.CountCall(call_, nullptr, now.mono_ns);
       remote_.free_calls_.push_back(this);
       sink.OnFailure();
       return;
@@ -157,8 +173,9 @@ class RedisRemote::Call final : public CommandSink {
     reply.decision = reply_.decision;
     reply.remaining_before = remaining_before;
     reply.store_now_us = now_us;
-    remote_.Count(op, reply.decision.allowed ? StoreResult::kGranted : StoreResult::kDenied);
-    const Instant now = remote_.clock_.Now();
+    const std::string record = std::move(record_);  // the sink may use this call again
+    reply.record = record;
+    remote_.CountCall(call_, &reply, now.mono_ns);
     if (now_us > 0) {
       remote_.stats_.clock_offset_ns.store(now_us * 1000 - now.wall_ns, std::memory_order_relaxed);
     }
@@ -172,6 +189,7 @@ class RedisRemote::Call final : public CommandSink {
   Limit limit_;
   RemoteSink* sink_ = nullptr;
   std::string key_;
+  std::string record_;
   ScriptReply reply_;
   int64_t sent_mono_ns_ = 0;
   int owed_ = 0;
@@ -326,11 +344,18 @@ void RedisRemote::Observe(int64_t duration_ns) {
   stats_.duration_sum_ns.Add(duration_ns > 0 ? static_cast<uint64_t>(duration_ns) : 0);
 }
 
-void RedisRemote::OnCounted(Op op, const RemoteReply* reply, int64_t duration_ns) {
-  const StoreResult result = reply == nullptr          ? StoreResult::kError
-                             : reply->decision.allowed ? StoreResult::kGranted
-                                                       : StoreResult::kDenied;
-  Count(StoreOpOf(op), result);
+void RedisRemote::CountCall(const RemoteCall& call, const RemoteReply* reply, int64_t now_mono_ns) {
+  StoreResult result = StoreResult::kError;
+  if (call.deadline_mono_ns > 0 && now_mono_ns > call.deadline_mono_ns) {
+    result = StoreResult::kTimeout;
+  } else if (reply != nullptr) {
+    result = reply->decision.allowed ? StoreResult::kGranted : StoreResult::kDenied;
+  }
+  Count(StoreOpOf(call.op), result);
+}
+
+void RedisRemote::OnCounted(const RemoteCall& call, const RemoteReply* reply, int64_t duration_ns) {
+  CountCall(call, reply, clock_.Now().mono_ns);
   if (reply != nullptr) Observe(duration_ns);
 }
 

@@ -39,8 +39,9 @@ struct RedisRemoteOptions {
 // Calls by what was asked and what became of them.
 enum class StoreOp : uint8_t { kTake, kPeek, kReport, kRefund, kReset, kNodes };
 inline constexpr std::size_t kStoreOps = 6;
-enum class StoreResult : uint8_t { kGranted, kDenied, kError };
-inline constexpr std::size_t kStoreResults = 3;
+// kTimeout: its caller had stopped waiting, whatever the answer was.
+enum class StoreResult : uint8_t { kGranted, kDenied, kError, kTimeout };
+inline constexpr std::size_t kStoreResults = 4;
 const char* StoreOpName(StoreOp op);
 const char* StoreResultName(StoreResult result);
 
@@ -99,7 +100,7 @@ class RedisRemote final : public Remote,
   void OnLost() override;
   void OnFailover() override { stats_.failovers.Add(1); }
   void OnNote(NoteLevel level, std::string_view text) override { events_.note(level, text); }
-  void OnCounted(Op op, const RemoteReply* reply, int64_t duration_ns) override;
+  void OnCounted(const RemoteCall& call, const RemoteReply* reply, int64_t duration_ns) override;
 
   Topology& TopologyOf(const Limit& limit) const;
   Slot SlotOfShard(const Key& key) const { return shard_slots_[LogicalShard(key)]; }
@@ -107,6 +108,8 @@ class RedisRemote final : public Remote,
   void ArmNodesTimer();
   void OnNodes(int count);
   void Observe(int64_t duration_ns);
+  // `reply` is nullptr where the call failed.
+  void CountCall(const RemoteCall& call, const RemoteReply* reply, int64_t now_mono_ns);
   void Count(StoreOp op, StoreResult result) {
     stats_.calls[static_cast<std::size_t>(op)][static_cast<std::size_t>(result)].Add(1);
   }

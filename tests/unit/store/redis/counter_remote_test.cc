@@ -166,7 +166,9 @@ class CounterRemoteTest : public testing::Test, public CounterRemote::Listener {
     call_.counter = {"k", kWallStartNs + 60 * kSecondNs};
   }
 
-  void OnCounted(Op op, const RemoteReply* reply, int64_t /*duration_ns*/) override {
+  void OnCounted(const RemoteCall& call, const RemoteReply* reply,
+                 int64_t /*duration_ns*/) override {
+    const Op op = call.op;
     counted_.push_back(std::to_string(static_cast<int>(op)) +
                        (reply == nullptr ? " failed" : " done"));
   }
