@@ -53,4 +53,8 @@ struct Limit {
 // expressed in integer nanoseconds), a precision outside 1..kPrecisionMax.
 std::vector<std::string> MakeLimit(const LimitSpec& spec, Limit* limit);
 
+// The longest life of a lease of this limit. All nodes that share a sliding window
+// must agree on it, whether they lease or not: what lies further ahead is a clock fault to them.
+int64_t LeaseLifeMaxNs(const Limit& limit);
+
 }  // namespace weir

@@ -100,7 +100,9 @@ absl::StatusOr<RedisStoreOptions> RedisOptionsOf(const Settings& settings, const
                     .ring_bytes_max = settings.state_bytes_max,
                     .overflow = settings.overflow,
                     .waiting_max = settings.waiting_max,
-                    .replicas = settings.replicas};
+                    .replicas = settings.replicas,
+                    .leases = settings.redis_leases,
+                    .lease = {}};
   options.key_prefix = settings.cache_key_prefix;
   if (SharesCounters(settings)) {
     options.counters = CounterOptions{.jitter_max_s = settings.expiration_jitter_max_ns / kSecondNs,

@@ -50,6 +50,7 @@ struct Settings {
   // Limiting.
   ChargeDenied charge_denied = ChargeDenied::kFirst;
   Consistency consistency_default = Consistency::kLeased;
+  bool redis_leases = false;
   OnStoreFailure store_failure_default = OnStoreFailure::kLocalShare;
   bool shadow_mode = false;
   bool quota_mode = false;

@@ -70,6 +70,9 @@ constexpr Setting kSettings[] = {
      "descriptors over their limit do; nothing."},
     {"consistency-default", Group::kLimiting, Access<Choice<&S::consistency_default>>(),
      "For rules without consistency; on the memory store every rule is exact."},
+    {"redis-leases", Group::kLimiting, Access<Bool<&S::redis_leases>>(),
+     "Preview: whether leased rules over Redis are answered from hits leased in advance; if not, "
+     "they are exact."},
     {"store-failure-default", Group::kLimiting, Access<Choice<&S::store_failure_default>>(),
      "For rules without on_store_failure; the memory store cannot fail."},
     {"shadow-mode", Group::kLimiting, Access<Bool<&S::shadow_mode>>(),

@@ -28,8 +28,9 @@ std::size_t ShardCapacity(std::size_t keys_max) {
   return std::clamp<std::size_t>(with_slack / CellTable::kShards, 1, kShardKeysMax);
 }
 
-std::size_t ShardBytes(std::size_t capacity) {
-  return capacity * sizeof(Cell) + (2 * capacity * sizeof(uint32_t) + 63) / 64 * 64;
+std::size_t ShardBytes(std::size_t capacity, std::size_t beside_bytes) {
+  return capacity * (sizeof(Cell) + beside_bytes) +
+         (2 * capacity * sizeof(uint32_t) + 63) / 64 * 64;
 }
 
 constexpr uint64_t kMinusOne = ~uint64_t{0};
@@ -151,18 +152,22 @@ void RingPool::Give(uint64_t* ring, SlabArena& arena) {
   arena.Give(reinterpret_cast<std::byte*>(slab));
 }
 
-CellTable::CellTable(std::size_t keys_max, std::size_t ring_bytes_max)
-    : slabs_(ring_bytes_max),
-      memory_(ShardBytes(ShardCapacity(keys_max)) * kShards, alignof(Cell), "keys-max") {
+CellTable::CellTable(std::size_t keys_max, std::size_t ring_bytes_max, std::size_t beside_bytes)
+    : beside_bytes_(beside_bytes),
+      slabs_(ring_bytes_max),
+      memory_(ShardBytes(ShardCapacity(keys_max), beside_bytes) * kShards, alignof(Cell),
+              "keys-max") {
   const std::size_t capacity = ShardCapacity(keys_max);
   std::byte* base = memory_.data();
   for (Shard& shard : shards_) {
     shard.capacity_ = static_cast<uint32_t>(capacity);
     shard.cells_ = reinterpret_cast<Cell*>(base);
-    shard.links_ = reinterpret_cast<uint32_t*>(base + capacity * sizeof(Cell));
+    shard.beside_ = base + capacity * sizeof(Cell);
+    shard.beside_bytes_ = beside_bytes;
+    shard.links_ = reinterpret_cast<uint32_t*>(base + capacity * (sizeof(Cell) + beside_bytes));
     shard.heads_ = shard.links_ + capacity;
     shard.slabs_ = &slabs_;
-    base += ShardBytes(capacity);
+    base += ShardBytes(capacity, beside_bytes);
   }
 }
 
@@ -205,6 +210,7 @@ Cell* CellTable::Shard::Insert(const Key& key, const Limit& limit, const Instant
   cell->precision = static_cast<uint8_t>(limit.precision);
   if (holds == Holds::kShared) cell->shared = {};
   if (ring != nullptr) cell->ring = ring;
+  if (beside_bytes_ > 0) std::memset(beside_ + index * beside_bytes_, 0, beside_bytes_);
   uint32_t* head = HeadOf(key);
   links_[index] = *head;
   *head = TagOf(key) | (index + 1);
@@ -310,7 +316,7 @@ uint64_t CellTable::capacity() const { return uint64_t{shards_[0].capacity_} * k
 uint64_t CellTable::bytes() const {
   const uint64_t held = keys(Algorithm::kFixedWindow) + keys(Algorithm::kSlidingWindow) +
                         keys(Algorithm::kTokenBucket);
-  return held * (sizeof(Cell) + 2 * sizeof(uint32_t)) + slabs_.bytes_taken();
+  return held * (sizeof(Cell) + beside_bytes_ + 2 * sizeof(uint32_t)) + slabs_.bytes_taken();
 }
 
 }  // namespace weir

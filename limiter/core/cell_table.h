@@ -160,6 +160,15 @@ class CellTable {
     // nullptr: full of live state, or no memory left for a ring. REQUIRES: Find(key) == nullptr.
     Cell* Insert(const Key& key, const Limit& limit, const Instant& now,
                  Holds holds = Holds::kCharges) ABSL_EXCLUSIVE_LOCKS_REQUIRED(this);
+    // What lies beside a cell, as it was left or all zero in a cell that is new. REQUIRES: the
+    // table was made with beside_bytes; the cell is of this shard.
+    void* Beside(const Cell& cell) ABSL_EXCLUSIVE_LOCKS_REQUIRED(this) {
+      return beside_ + static_cast<std::size_t>(&cell - cells_) * beside_bytes_;
+    }
+    // Cells ever taken, for who looks at all of them: index < used(). One that was erased holds no
+    // key that Find would find there.
+    uint32_t used() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(this) { return used_; }
+    Cell& at(uint32_t index) ABSL_EXCLUSIVE_LOCKS_REQUIRED(this) { return cells_[index]; }
     // Forgets a key. Returns whether it was held.
     bool Erase(const Key& key) ABSL_EXCLUSIVE_LOCKS_REQUIRED(this);
 
@@ -180,7 +189,9 @@ class CellTable {
     uint64_t* TakeRing(const Limit& limit, const Instant& now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(this);
 
     Mutex mutex_;
-    Cell* cells_ = nullptr;      // capacity_ of them
+    Cell* cells_ = nullptr;        // capacity_ of them
+    std::byte* beside_ = nullptr;  // per cell: beside_bytes_
+    std::size_t beside_bytes_ = 0;
     uint32_t* links_ = nullptr;  // per cell: the next of its chain
     uint32_t* heads_ = nullptr;  // of chains_ chains; room for capacity_
     uint64_t chains_mask_ = 0;   // the power of two that is not below chains_, less 1
@@ -195,8 +206,9 @@ class CellTable {
   };
 
   // Room for keys_max keys plus 1/16 of slack, because keys do not spread evenly over shards.
-  // Rings together take at most ring_bytes_max.
-  CellTable(std::size_t keys_max, std::size_t ring_bytes_max);
+  // Rings together take at most ring_bytes_max. Beside each cell lie `beside_bytes` more, a
+  // multiple of 64, for an owner that keeps more of a key than a cell holds.
+  CellTable(std::size_t keys_max, std::size_t ring_bytes_max, std::size_t beside_bytes = 0);
 
   Shard& ShardOf(const Key& key) { return shards_[ShardIndex(key)]; }
   static std::size_t ShardIndex(const Key& key) { return key.lo % kShards; }
@@ -211,6 +223,7 @@ class CellTable {
 
  private:
   std::array<Shard, kShards> shards_;
+  const std::size_t beside_bytes_;
   SlabArena slabs_;
   LazyMemory memory_;
 };

@@ -35,6 +35,15 @@ struct RuleCounters {
   Counter hits[kCodes];
   Counter near_limit;
   Counter overflow;
+  Counter lease_admitted;  // hits of decisions out of leases
+};
+
+// Of one rule: hits that a shared store charged in advance and that did not serve a request.
+// Written by whoever holds the lock of a key's shard, or runs the store.
+struct LeaseCounters {
+  std::atomic<uint64_t> granted{0};   // leased in all
+  std::atomic<uint64_t> expired{0};   // not spent in time
+  std::atomic<uint64_t> returned{0};  // given back unspent
 };
 
 // Of one series of the reference's families (docs/metrics.md): hits, not decisions.

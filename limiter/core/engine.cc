@@ -210,6 +210,8 @@ void Engine::Run(Worker& worker, Check& check) {
       ask.on_store_failure = outcome.rule != nullptr ? outcome.rule->on_store_failure
                                                      : table.options().on_store_failure;
       ask.hits = check.descriptors[i].hits;
+      const bool leased = outcome.rule != nullptr && ask.op == Op::kTake;
+      ask.lease = leased ? outcome.rule->lease_counters : nullptr;
       check.asked_.push_back(static_cast<uint32_t>(i));
     }
     check.quota_passes_ |= PassesAsQuota(outcome, options_.quota_mode);

@@ -139,6 +139,9 @@ class RuleTableBuilder {
 
   void AddSlots(Rule& rule) {
     rule.rule_slot = series_.RuleSlot({rule.domain, rule.label});
+    if (rule.consistency == Consistency::kLeased && !rule.unlimited) {
+      rule.lease_counters = &series_.lease_counters(rule.rule_slot);
+    }
     SeriesRegistry::StatLabels stat{rule.domain, StatLabelText(rule.levels.front().composite), ""};
     if (rule.dynamic_stats) {
       stat.key2 = kOverflowLabel;

@@ -62,7 +62,8 @@ struct Rule {
   SipHasher key_prefix;     // everything of the key that is the same for all requests
   uint64_t near_limit = 0;  // floor(capacity * near_limit_ratio)
   uint32_t rule_slot = 0;
-  uint32_t stat_slot = 0;  // also the overflow slot of dynamic statistics
+  LeaseCounters* lease_counters = nullptr;  // of the registry; nullptr: consistency is exact
+  uint32_t stat_slot = 0;                   // also the overflow slot of dynamic statistics
 };
 
 struct RuleTableOptions {

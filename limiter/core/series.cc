@@ -111,6 +111,17 @@ uint32_t SeriesRegistry::DomainSlot(std::string_view domain) {
   return slot;
 }
 
+LeaseCounters& SeriesRegistry::lease_counters(uint32_t rule_slot) {
+  MutexLock lock(mutex_);
+  return leases_[rule_slot];
+}
+
+void SeriesRegistry::VisitLeases(
+    const std::function<void(uint32_t, const LeaseCounters&)>& visit) const {
+  MutexLock lock(mutex_);
+  for (const auto& [slot, counters] : leases_) visit(slot, counters);
+}
+
 std::vector<SeriesRegistry::RuleLabels> SeriesRegistry::rules() const {
   MutexLock lock(mutex_);
   return rules_;

@@ -9,12 +9,14 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <string>
 #include <string_view>
 #include <tuple>
 #include <vector>
 
+#include "limiter/core/counters.h"
 #include "limiter/core/mutex.h"
 
 namespace weir {
@@ -59,6 +61,11 @@ class SeriesRegistry {
   uint32_t DynamicStatSlot(const StatLabels& labels, uint32_t overflow_slot);
   uint32_t DomainSlot(std::string_view domain);
 
+  // Of the slot's rule, as long as the registry lives.
+  LeaseCounters& lease_counters(uint32_t rule_slot);
+  // Slots whose rules lease, with their counters, for exporters.
+  void VisitLeases(const std::function<void(uint32_t, const LeaseCounters&)>& visit) const;
+
   // Labels by slot, for exporters.
   std::vector<RuleLabels> rules() const;
   std::vector<StatLabels> stats() const;
@@ -79,6 +86,7 @@ class SeriesRegistry {
   std::map<RuleLabels, uint32_t> rule_slots_ ABSL_GUARDED_BY(mutex_);
   std::map<StatLabels, uint32_t> stat_slots_ ABSL_GUARDED_BY(mutex_);
   std::map<std::string, uint32_t, std::less<>> domain_slots_ ABSL_GUARDED_BY(mutex_);
+  std::map<uint32_t, LeaseCounters> leases_ ABSL_GUARDED_BY(mutex_);
   std::vector<RuleLabels> rules_ ABSL_GUARDED_BY(mutex_);
   std::vector<StatLabels> stats_ ABSL_GUARDED_BY(mutex_);
   std::vector<std::string> domains_ ABSL_GUARDED_BY(mutex_);

@@ -19,6 +19,8 @@
 
 namespace weir {
 
+struct LeaseCounters;
+
 // What decided. The numbers are those of weir.v1.Source.
 enum class Source : uint8_t {
   kNone = 0,         // nothing had to be decided: no rule, or an unlimited one
@@ -59,6 +61,8 @@ struct Grant {
   bool overflow = false;  // answered by the overflow policy of a full table
   // The store did not answer and the policy says to fail the request rather than to decide it.
   bool failed = false;
+  // Source::kLease: when the hits it spent end, on the monotonic clock; 0: they were given back.
+  int64_t lease_ends_mono_ns = 0;
 };
 
 // The counter of a descriptor where several programs count on one (shared_key.h).
@@ -79,6 +83,8 @@ struct Ask {
   // Where to write what the store holds under the key, in the form in which it is kept; empty:
   // nothing. nullptr: nobody asks.
   std::string* record = nullptr;
+  // Where the hits leased for it are counted; nullptr: it is decided exactly, by the store itself.
+  LeaseCounters* lease = nullptr;
   Grant grant;  // the answer
 };
 

@@ -22,6 +22,10 @@ struct RuleSums {
   uint64_t hits[kCodes] = {};
   uint64_t near_limit = 0;
   uint64_t overflow = 0;
+  uint64_t lease_granted = 0;
+  uint64_t lease_admitted = 0;
+  uint64_t lease_expired = 0;
+  uint64_t lease_returned = 0;
 
   void Add(const RuleCounters& counters) {
     for (std::size_t code = 0; code < kCodes; ++code) {
@@ -34,10 +38,11 @@ struct RuleSums {
     }
     near_limit += counters.near_limit.Get();
     overflow += counters.overflow.Get();
+    lease_admitted += counters.lease_admitted.Get();
   }
 };
 
-std::vector<RuleSums> SumRules(const SlotRows& rows,
+std::vector<RuleSums> SumRules(const SeriesRegistry& series, const SlotRows& rows,
                                std::span<const WorkerCounters* const> workers) {
   std::vector<RuleSums> sums(rows.rows());
   for (const WorkerCounters* worker : workers) {
@@ -46,7 +51,46 @@ std::vector<RuleSums> SumRules(const SlotRows& rows,
       if (counters != nullptr) sums[rows.RowOf(slot)].Add(*counters);
     }
   }
+  // After what was admitted, so that no scrape sees more of it than was granted.
+  series.VisitLeases([&](uint32_t slot, const LeaseCounters& leases) {
+    if (slot >= rows.slots()) return;
+    RuleSums& sum = sums[rows.RowOf(slot)];
+    sum.lease_granted += leases.granted.load(std::memory_order_relaxed);
+    sum.lease_expired += leases.expired.load(std::memory_order_relaxed);
+    sum.lease_returned += leases.returned.load(std::memory_order_relaxed);
+  });
   return sums;
+}
+
+void AddPerRule(Families& families, const SlotRows& rows, const std::vector<RuleSums>& sums,
+                uint64_t RuleSums::*count) {
+  for (std::size_t row = 0; row < rows.rows(); ++row) {
+    if (sums[row].*count == 0) continue;
+    families.Add({{"domain", rows.labels(row)[0]}, {"rule", rows.labels(row)[1]}},
+                 sums[row].*count);
+  }
+}
+
+void AddLeases(Families& families, const SlotRows& rows, const std::vector<RuleSums>& sums) {
+  struct Family {
+    const char* name;
+    const char* help;
+    uint64_t RuleSums::*count;
+  };
+  static constexpr Family kFamilies[] = {
+      {"weir_lease_hits_granted_total", "Hits leased from the store in advance.",
+       &RuleSums::lease_granted},
+      {"weir_lease_hits_admitted_total", "Hits of decisions out of leases.",
+       &RuleSums::lease_admitted},
+      {"weir_lease_hits_expired_total", "Leased hits that were not spent in time.",
+       &RuleSums::lease_expired},
+      {"weir_lease_hits_returned_total", "Leased hits given back unspent.",
+       &RuleSums::lease_returned},
+  };
+  for (const Family& family : kFamilies) {
+    families.Counter(family.name, family.help);
+    AddPerRule(families, rows, sums, family.count);
+  }
 }
 
 void AddDecisions(Families& families, const SlotRows& rows, const std::vector<RuleSums>& sums) {
@@ -84,15 +128,6 @@ void AddHits(Families& families, const SlotRows& rows, const std::vector<RuleSum
   }
 }
 
-void AddPerRule(Families& families, const SlotRows& rows, const std::vector<RuleSums>& sums,
-                uint64_t RuleSums::*count) {
-  for (std::size_t row = 0; row < rows.rows(); ++row) {
-    if (sums[row].*count == 0) continue;
-    families.Add({{"domain", rows.labels(row)[0]}, {"rule", rows.labels(row)[1]}},
-                 sums[row].*count);
-  }
-}
-
 void AddUnmatched(Families& families, const SeriesRegistry& series,
                   std::span<const WorkerCounters* const> workers) {
   const SlotRows rows = SlotRows::OfDomains(series);
@@ -115,7 +150,7 @@ void AddRuleFamilies(Families& families, const SeriesRegistry& series,
                      std::span<const WorkerCounters* const> workers) {
   // Labels before counters: what a slot newer than the labels counted waits for the next scrape.
   const SlotRows rows = SlotRows::OfRules(series);
-  const std::vector<RuleSums> sums = SumRules(rows, workers);
+  const std::vector<RuleSums> sums = SumRules(series, rows, workers);
   AddDecisions(families, rows, sums);
   AddHits(families, rows, sums);
   families.Counter("weir_near_limit_total",
@@ -124,6 +159,7 @@ void AddRuleFamilies(Families& families, const SeriesRegistry& series,
   families.Counter("weir_overflow_decisions_total",
                    "Decisions given by the overflow policy, because the key table was full.");
   AddPerRule(families, rows, sums, &RuleSums::overflow);
+  AddLeases(families, rows, sums);
   AddUnmatched(families, series, workers);
 }
 

@@ -17,6 +17,18 @@
 
 namespace weir {
 
+inline constexpr int64_t kLifeMaxOfLimit = -1;
+
+// What a node asks for beside the hits of one request. The default is the exact mode: no lease.
+struct LeaseAsk {
+  uint64_t want = 0;    // hits wanted in all; above the request's own they come as a lease
+  uint32_t share = 1;   // at most 1/share of what is left
+  int64_t life_ns = 0;  // of the lease; sliding_window: cut at life_max_ns
+  int64_t life_max_ns = kLifeMaxOfLimit;  // sliding_window; default: LeaseLifeMaxNs(limit)
+  uint64_t back_hits = 0;   // fixed_window: unused hits of a lease that was granted in
+  int64_t back_window = 0;  //   this window (ScriptReply::window)
+};
+
 // One operation on one key. `limit` outlives the call of Remote::Send only.
 struct RemoteCall {
   const Limit* limit = nullptr;
@@ -26,6 +38,7 @@ struct RemoteCall {
   bool drain = false;            // a denied take costs the hits that are left
   bool with_record = false;      // the reply says what is held, too
   int64_t deadline_mono_ns = 0;  // when the caller stops waiting
+  LeaseAsk lease = {};
   // Where the limit is counted together with others; its key is valid during Send only.
   SharedCounter counter = {};
 };
@@ -34,6 +47,9 @@ struct RemoteReply {
   Decision decision;
   uint64_t remaining_before = 0;  // hits that would have passed before this call charged any
   int64_t store_now_us = 0;       // the store's clock when it decided; 0 where it has none
+  uint64_t granted = 0;           // hits charged by a take; those above the request's are leased
+  int64_t ttl_ns = 0;             // life of that lease from the time the call was sent
+  int64_t window = 0;             // fixed_window: the window it counted in
   std::string_view record;        // with_record: as Ask::record, valid while the sink is told
 };
 
@@ -65,6 +81,10 @@ class Remote {
   virtual int nodes() const = 0;
   // Any thread. How often the store was lost so far.
   virtual uint64_t outages() const = 0;
+
+  // Any thread. Changes whenever what was granted before may be forgotten: hits leased under
+  // another history are not to be spent.
+  virtual uint32_t history() const { return 0; }
 
   // The rest on the loop's thread.
   // false: not sent, and the sink is not told.

@@ -3,239 +3,23 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <limits>
 #include <memory>
 #include <span>
 #include <utility>
 #include <vector>
 
 #include "absl/container/inlined_vector.h"
-#include "algorithms/saturate.h"
 #include "limiter/store/deny_cache.h"
+#include "limiter/store/shared_request.h"
 
 namespace weir {
 
-// One request on its way: parked, then owed replies. It outlives its answer until the last reply
-// came, because the remote holds its sinks.
-class SharedStore::Request {
- public:
-  explicit Request(SharedStore& store) : store_(store) {}
+namespace {
 
-  // Caller's thread.
-  void Park(std::span<Ask> asks, const AcquireOptions& options, Answered& answered, bool together) {
-    asks_ = asks;
-    options_ = options;
-    answered_ = &answered;
-    phase_ = together ? Phase::kLook : Phase::kCharge;
-    slots_.clear();
-    slots_.reserve(asks.size());
-    for (std::size_t i = 0; i < asks.size(); ++i) slots_.emplace_back(*this, i);
-  }
-  // The ask needs no call.
-  void MarkAnswered(std::size_t index) { slots_[index].state = Slot::State::kAnswered; }
+// When a call for a key that nobody heard of again no longer keeps others from being made.
+constexpr int64_t kCallingMaxNs = 1'000'000'000;
 
-  // The rest on the loop's thread.
-  int64_t deadline_mono_ns() const { return options_.deadline_mono_ns; }
-  uint64_t generation() const { return generation_; }
-
-  void Begin(const Instant& now) {
-    if (options_.deadline_mono_ns <= now.mono_ns) {
-      End(now);
-    } else {
-      SendAll(now);
-    }
-  }
-
-  // The deadline: whoever has no answer gets the policy's.
-  void End(const Instant& now) {
-    if (answered_ == nullptr) return;
-    bool noted = false;  // one request is one timeout, however many keys it has
-    for (std::size_t i = 0; i < slots_.size(); ++i) {
-      if (slots_[i].state == Slot::State::kAnswered) continue;
-      if (slots_[i].state == Slot::State::kSent && !std::exchange(noted, true)) {
-        store_.NoteTimeout(asks_[i]);
-      }
-      AnswerByPolicy(i, now);
-    }
-    store_.stats_.wait_timeouts.fetch_add(1, std::memory_order_relaxed);
-    TellAnswered();
-  }
-
- private:
-  static constexpr uint64_t kMax = std::numeric_limits<uint64_t>::max();
-
-  enum class Phase : uint8_t {
-    kLook,    // charge modes that decide over all keys first: what would pass
-    kCharge,  // takes, and everything that always passes
-  };
-
-  // One ask of the request, as the remote knows it.
-  class Slot : public RemoteSink {
-   public:
-    enum class State : uint8_t { kOpen, kSent, kLooked, kAnswered };
-
-    Slot(Request& request, std::size_t index) : request_(&request), index_(index) {}
-    void OnReply(const RemoteReply& reply) override { request_->Replied(index_, &reply); }
-    void OnFailure() override { request_->Replied(index_, nullptr); }
-
-    State state = State::kOpen;
-    // The look denied it, which its charge only makes dearer: when the charge passes or fails after
-    // all, the denial stands, because the request's other keys were charged or spared by it.
-    bool denied = false;
-
-   private:
-    Request* request_;
-    std::size_t index_;
-  };
-
-  void SendAll(const Instant& now) {
-    sent_mono_ns_ = now.mono_ns;
-    // A remote may fail a call before Send returns: the request must not end below this loop.
-    ++owed_;
-    for (std::size_t i = 0; i < slots_.size(); ++i) {
-      if (slots_[i].state == Slot::State::kOpen) Send(i, now);
-    }
-    --owed_;
-    Settle(now);
-  }
-
-  void Send(std::size_t index, const Instant& now) {
-    Ask& ask = asks_[index];
-    RemoteCall call;
-    call.limit = ask.limit;
-    call.key = ask.key;
-    call.counter = ask.counter;
-    call.op = phase_ == Phase::kLook && ask.op == Op::kTake ? Op::kPeek : ask.op;
-    call.hits = ask.hits;
-    call.with_record = ask.record != nullptr;
-    call.deadline_mono_ns = options_.deadline_mono_ns;
-    call.drain = options_.charge_denied == ChargeDenied::kFirst ||
-                 (options_.charge_denied == ChargeDenied::kOverOnly &&
-                  (slots_.size() == 1 || slots_[index].denied));
-    slots_[index].state = Slot::State::kSent;
-    ++owed_;
-    if (store_.remote_.Send(call, slots_[index])) return;
-    --owed_;
-    AnswerByPolicy(index, now);
-  }
-
-  void AnswerByPolicy(std::size_t index, const Instant& now) {
-    if (!slots_[index].denied) store_.AnswerByPolicy(asks_[index], now);
-    slots_[index].state = Slot::State::kAnswered;
-  }
-
-  void Replied(std::size_t index, const RemoteReply* reply) {
-    --owed_;
-    if (answered_ == nullptr) {
-      store_.stats_.late_replies.fetch_add(1, std::memory_order_relaxed);
-    } else {
-      const Instant now = store_.clock_.Now();
-      if (reply == nullptr) {
-        AnswerByPolicy(index, now);
-      } else {
-        Ask& ask = asks_[index];
-        if (ask.record != nullptr) ask.record->assign(reply->record);
-        const bool looked = phase_ == Phase::kLook && ask.op == Op::kTake;
-        if (!slots_[index].denied) {
-          store_.Learn(ask, *reply, sent_mono_ns_, now, looked);
-        } else if (!reply->decision.allowed) {
-          const uint64_t remaining_before = ask.grant.remaining_before;  // as it was looked at
-          store_.Learn(ask, *reply, sent_mono_ns_, now, looked);
-          ask.grant.remaining_before = remaining_before;
-        }
-        slots_[index].state = looked ? Slot::State::kLooked : Slot::State::kAnswered;
-      }
-      Settle(now);
-      return;
-    }
-    if (owed_ == 0) store_.Free(*this);
-  }
-
-  // Goes on when no reply of this phase is missing.
-  void Settle(const Instant& now) {
-    if (owed_ > 0) return;
-    if (phase_ == Phase::kLook && Look(now)) return;
-    TellAnswered();
-  }
-
-  // The hits that earlier asks of the request charge to the key of ask `index`, when it passes.
-  uint64_t HitsBefore(std::size_t index) const {
-    uint64_t hits = 0;
-    for (std::size_t i = 0; i < index; ++i) {
-      const bool charges =
-          slots_[i].state == Slot::State::kLooked &&
-          (asks_[i].grant.decision.allowed || options_.charge_denied == ChargeDenied::kOverOnly);
-      if (charges && asks_[i].key == asks_[index].key) hits = AddCapped(hits, asks_[i].hits, kMax);
-    }
-    return hits;
-  }
-
-  // A key that stands in the request twice was looked at as if each were alone: denies what passes
-  // alone but not together.
-  void JudgeWithEarlier(std::size_t index) {
-    const uint64_t before = HitsBefore(index);
-    if (before == 0) return;
-    const Ask& ask = asks_[index];
-    Grant& grant = asks_[index].grant;
-    // A check of zero asks for one hit, but on a fixed window only whether the key is over.
-    const bool one = ask.hits == 0 && ask.limit->algorithm != Algorithm::kFixedWindow;
-    const uint64_t hits = AddCapped(before, one ? 1 : ask.hits, kMax);
-    if (grant.decision.allowed && hits > grant.decision.remaining) {
-      grant.decision.allowed = false;
-      // At the latest: the peek was asked about less.
-      grant.decision.retry_after_ns = hits > ask.limit->capacity
-                                          ? kNeverNs
-                                          : std::max<int64_t>(grant.decision.reset_after_ns, 1);
-    }
-    grant.remaining_before -= std::min(before, grant.remaining_before);
-  }
-
-  // All keys were looked at. Returns whether a second trip is under way.
-  bool Look(const Instant& now) {
-    Verdict verdict = options_.verdict;
-    for (std::size_t i = 0; i < slots_.size(); ++i) {
-      if (slots_[i].state == Slot::State::kLooked) JudgeWithEarlier(i);
-      verdict.Add(asks_[i].weight, asks_[i].grant.decision.allowed);
-    }
-    phase_ = Phase::kCharge;
-    bool any = false;
-    for (std::size_t i = 0; i < slots_.size(); ++i) {
-      if (slots_[i].state != Slot::State::kLooked) continue;
-      slots_[i].denied = !asks_[i].grant.decision.allowed;
-      // Over-only drains the keys that deny, also those that only record it.
-      const bool charges =
-          slots_[i].denied ? asks_[i].hits > 0 && options_.charge_denied == ChargeDenied::kOverOnly
-                           : verdict.allowed();
-      slots_[i].state = charges ? Slot::State::kOpen : Slot::State::kAnswered;
-      any |= charges;
-    }
-    if (!any) return false;
-    SendAll(now);
-    store_.remote_.Flush();
-    return true;
-  }
-
-  void TellAnswered() {
-    if (answered_ == nullptr) return;
-    store_.stats_.waiting.fetch_sub(1, std::memory_order_relaxed);
-    Answered& answered = *std::exchange(answered_, nullptr);
-    Inbox& inbox = *options_.inbox;
-    ++generation_;
-    asks_ = {};
-    if (owed_ == 0) store_.Free(*this);
-    inbox.Put(answered);
-  }
-
-  SharedStore& store_;
-  std::span<Ask> asks_;
-  AcquireOptions options_;
-  Answered* answered_ = nullptr;  // nullptr: told
-  absl::InlinedVector<Slot, 4> slots_;
-  std::size_t owed_ = 0;  // replies on their way
-  int64_t sent_mono_ns_ = 0;
-  uint64_t generation_ = 0;
-  Phase phase_ = Phase::kCharge;
-};
+}  // namespace
 
 SharedStore::SharedStore(const SharedStoreOptions& options, Remote& remote, Clock& clock,
                          std::function<void()> wake)
@@ -246,17 +30,97 @@ SharedStore::SharedStore(const SharedStoreOptions& options, Remote& remote, Cloc
                .ring_bytes_max = options.ring_bytes_max,
                .overflow = options.overflow},
               options.replicas),
-      cells_(options.keys_max, 0),
+      cells_(options.keys_max, 0, options.leases ? sizeof(Lease) : 0),
+      flights_(options.lease, remote, clock, cells_, policy_),
+      leases_(options.leases),
       waiting_max_(options.waiting_max) {}
 
 SharedStore::~SharedStore() = default;
 
 bool SharedStore::AnswerHere(Ask& ask, const Instant& now) {
   if (ask.op != Op::kTake) return false;
+  bool refresh = false;
+  {
+    CellTable::Shard& shard = cells_.ShardOf(ask.key);
+    ShardLock lock(shard);
+    const Cell* const cell = shard.Find(ask.key);
+    if (cell == nullptr) return false;
+    if (!Leases(ask)) return AnswerDenied(*cell, now, ask);
+    Lease& lease = *static_cast<Lease*>(shard.Beside(*cell));
+    const LeasePlan plan = flights_.PlanOf(*ask.limit);
+    // The clock is read under the lock: waiting for it may have outlasted the lease.
+    const Instant fresh = clock_.Now();
+    const LeaseView view{*ask.limit, plan, fresh.mono_ns, remote_.history(), fresh.wall_ns};
+    if (!SpendLease(view, ask, lease)) return AnswerDenied(*cell, now, ask);
+    refresh = plan.life_ns > 0 && WantsRefresh(view, lease, flights_.rtt_ns());
+    if (refresh) lease.calling_until_mono_ns = view.now_mono_ns + kCallingMaxNs;
+  }
+  if (refresh) RefreshSoon(ask);
+  return true;
+}
+
+SharedStore::Leased SharedStore::LeasedOf(const Limit& limit, const Key& key) {
+  CellTable::Shard& shard = cells_.ShardOf(key);
+  ShardLock lock(shard);
+  const Cell* const cell = shard.Find(key);
+  if (cell == nullptr || !leases_) return {};
+  const Lease& lease = *static_cast<const Lease*>(shard.Beside(*cell));
+  const LeasePlan plan;
+  const LeaseView view{limit, plan, clock_.Now().mono_ns, remote_.history(), 0};
+  Leased leased{LiveHits(view, lease), 0};
+  for (const Lease::Slot& slot : lease.slots) {
+    if (slot.hits == 0 || slot.expires_mono_ns <= view.now_mono_ns || leased.hits == 0) continue;
+    const bool first = leased.ends_mono_ns == 0 || slot.expires_mono_ns < leased.ends_mono_ns;
+    if (first) leased.ends_mono_ns = slot.expires_mono_ns;
+  }
+  return leased;
+}
+
+// The policy is for what no lease has hits for; and what was spent from leases is part of this
+// node's share of a window.
+bool SharedStore::SpendOrTell(Ask& ask, const Instant& now) {
+  Ask spent = ask;
+  {
+    CellTable::Shard& shard = cells_.ShardOf(ask.key);
+    ShardLock lock(shard);
+    const Cell* const cell = shard.Find(ask.key);
+    if (cell == nullptr) return false;
+    Lease& lease = *static_cast<Lease*>(shard.Beside(*cell));
+    const LeasePlan plan;
+    const Instant fresh = clock_.Now();
+    const LeaseView view{*ask.limit, plan, fresh.mono_ns, remote_.history(), fresh.wall_ns};
+    if (SpendLease(view, ask, lease)) return true;
+    spent.hits = TakeSpent(view, lease);
+  }
+  policy_.NoteAdmitted(spent, now);
+  return false;
+}
+
+void SharedStore::UnspendAll(std::span<Ask> asks) {
+  for (Ask& ask : asks) {
+    if (std::exchange(ask.grant.lease_ends_mono_ns, 0) > 0) Unspend(ask);
+  }
+}
+
+void SharedStore::Unspend(const Ask& ask) {
   CellTable::Shard& shard = cells_.ShardOf(ask.key);
   ShardLock lock(shard);
-  const Cell* cell = shard.Find(ask.key);
-  return cell != nullptr && AnswerDenied(*cell, now, ask);
+  const Cell* const cell = shard.Find(ask.key);
+  if (cell == nullptr) return;
+  const LeasePlan plan;
+  const LeaseView view{*ask.limit, plan, clock_.Now().mono_ns, remote_.history(), 0};
+  UnspendLease(view, ask.hits, *static_cast<Lease*>(shard.Beside(*cell)));
+}
+
+void SharedStore::RefreshSoon(const Ask& ask) {
+  bool first = false;
+  {
+    MutexLock lock(mutex_);
+    if (refreshes_.size() >= waiting_max_) return;
+    first = parked_.empty() && refreshes_.empty();
+    refreshes_.push_back({ask.key, *ask.limit, ask.lease});
+  }
+  if (first) wake_();
 }
 
 bool SharedStore::Reachable(const Ask& ask, const Secret& secret) const {
@@ -273,6 +137,7 @@ void SharedStore::NoteTimeout(const Ask& ask) {
 }
 
 void SharedStore::AnswerByPolicy(Ask& ask, const Instant& now) {
+  if (Leases(ask) && SpendOrTell(ask, now)) return;
   policy_.Answer(ask, now, remote_.nodes(), remote_.outages());
 }
 
@@ -293,6 +158,16 @@ void SharedStore::Free(Request& request) {
   free_.push_back(&request);
 }
 
+// Whether what the ask spent is still to be spent when the request is answered at the latest, and
+// in the same window of this node's clock.
+bool SharedStore::Outlasts(const Ask& ask, const AcquireOptions& options) {
+  if (ask.grant.lease_ends_mono_ns < options.deadline_mono_ns) return false;
+  if (ask.limit->algorithm != Algorithm::kFixedWindow) return true;
+  const int64_t wait_ns = options.deadline_mono_ns - options.now.mono_ns;
+  const int64_t window_ns = ask.limit->window_ns;
+  return options.now.wall_ns / window_ns == (options.now.wall_ns + wait_ns) / window_ns;
+}
+
 void SharedStore::Acquire(std::span<Ask> asks, const AcquireOptions& options, Answered& answered) {
   const auto takes = [](const Ask& ask) { return ask.op == Op::kTake; };
   const bool together = options.charge_denied != ChargeDenied::kFirst && asks.size() > 1 &&
@@ -307,11 +182,27 @@ void SharedStore::Acquire(std::span<Ask> asks, const AcquireOptions& options, An
     }
     open += here[i] ? 0 : 1;
   }
+  if (open > 0) {
+    for (std::size_t i = 0; i < asks.size(); ++i) {
+      if (!here[i] || asks[i].grant.source != Source::kLease || Outlasts(asks[i], options))
+        continue;
+      // It would be answered together with the others, when its hits may have ended.
+      Unspend(asks[i]);
+      here[i] = !Reachable(asks[i], options.secret);
+      if (here[i]) AnswerByPolicy(asks[i], options.now);
+      open += here[i] ? 0 : 1;
+    }
+  }
   Request* request = open > 0 ? TakeRequest() : nullptr;
   if (request == nullptr) {
     if (open > 0) stats_.waiting_refused.fetch_add(1, std::memory_order_relaxed);
     for (std::size_t i = 0; i < asks.size(); ++i) {
       if (!here[i]) AnswerByPolicy(asks[i], options.now);
+    }
+    if (together) {
+      Verdict verdict = options.verdict;
+      for (const Ask& ask : asks) verdict.Add(ask.weight, ask.grant.decision.allowed);
+      if (!verdict.allowed()) UnspendAll(asks);
     }
     answered.OnAnswered();
     return;
@@ -324,7 +215,7 @@ void SharedStore::Acquire(std::span<Ask> asks, const AcquireOptions& options, An
   bool first = false;
   {
     MutexLock lock(mutex_);
-    first = parked_.empty();
+    first = parked_.empty() && refreshes_.empty();
     parked_.push_back(request);
   }
   if (first) wake_();
@@ -334,8 +225,11 @@ int64_t SharedStore::Turn() {
   {
     MutexLock lock(mutex_);
     std::swap(parked_, taken_);
+    std::swap(refreshes_, refreshing_);
   }
   const Instant now = clock_.Now();
+  for (const LeaseRefresh& refresh : refreshing_) flights_.Refresh(refresh);
+  refreshing_.clear();
   for (Request* request : taken_) {
     waits_.push({request->deadline_mono_ns(), request, request->generation()});
     request->Begin(now);
@@ -364,6 +258,7 @@ void SharedStore::EndAll() {
     const Wait& wait = waits_.top();
     if (wait.request->generation() == wait.generation) wait.request->End(now);
   }
+  if (leases_) flights_.GiveBackAll();
 }
 
 void SharedStore::Learn(Ask& ask, const RemoteReply& reply, int64_t sent_mono_ns,

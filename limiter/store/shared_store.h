@@ -3,7 +3,8 @@
 // Limits that several Weirs share: each decision is charged in the remote store by one operation,
 // all operations of a request in one trip.
 //
-//   Acquire  caller's thread: denials still remembered are answered at once, the rest is parked
+//   Acquire  caller's thread: what leased hits or denials still remembered decide is answered at
+//            once, the rest is parked
 //   Turn     loop's thread: sends what was parked, ends waits at their deadline
 //   replies  loop's thread: fill the grants; the last one puts the answer into the inbox
 //
@@ -31,6 +32,7 @@
 #include "limiter/core/mutex.h"
 #include "limiter/core/store.h"
 #include "limiter/store/failure_policy.h"
+#include "limiter/store/flights.h"
 #include "limiter/store/remote.h"
 
 namespace weir {
@@ -41,6 +43,8 @@ struct SharedStoreOptions {
   Overflow overflow = Overflow::kAllow;  // of local shares
   std::size_t waiting_max = 10'000;      // requests parked; above it the failure policy
   int replicas = 0;                      // see FailurePolicy
+  bool leases = false;                   // else every rule is exact
+  LeaseOptions lease;
 };
 
 // Read from any thread while the store works.
@@ -64,8 +68,17 @@ class SharedStore : public Store {
   // The loop's thread. Returns when to call it again at the latest, on the monotonic clock;
   // kNeverNs: when woken.
   int64_t Turn();
-  // The loop's thread, before it ends: every request that waits gets its policy's answer.
+  // The loop's thread, before it ends: every request that waits gets its policy's answer, and what
+  // was leased of fixed windows and not spent goes back.
   void EndAll();
+
+  // Any thread: hits that this node may spend on the key without a call, and when the first of them
+  // end.
+  struct Leased {
+    uint64_t hits = 0;
+    int64_t ends_mono_ns = 0;
+  };
+  Leased LeasedOf(const Limit& limit, const Key& key);
 
   const SharedStoreStats& stats() const { return stats_; }
   const FailurePolicy& policy() const { return policy_; }
@@ -80,8 +93,18 @@ class SharedStore : public Store {
     bool operator>(const Wait& o) const { return deadline_mono_ns > o.deadline_mono_ns; }
   };
 
-  // Answers the ask if a remembered denial decides it.
+  // Answers the ask if a lease or a remembered denial decides it.
   bool AnswerHere(Ask& ask, const Instant& now);
+  static bool Outlasts(const Ask& ask, const AcquireOptions& options);
+  bool Leases(const Ask& ask) const {
+    return leases_ && ask.lease != nullptr && ask.op == Op::kTake && ask.hits > 0;
+  }
+  bool SpendOrTell(Ask& ask, const Instant& now);
+  // The request is denied: what some of its asks spent goes back.
+  void UnspendAll(std::span<Ask> asks);
+  void Unspend(const Ask& ask);
+  // A lease that will be needed soon, from any thread.
+  void RefreshSoon(const Ask& ask);
   void AnswerByPolicy(Ask& ask, const Instant& now);
   bool Reachable(const Ask& ask, const Secret& secret) const;
   void NoteTimeout(const Ask& ask);
@@ -98,15 +121,19 @@ class SharedStore : public Store {
   FailurePolicy policy_;
   CellTable cells_;
   SharedStoreStats stats_;
+  Flights flights_;
   // Loop's thread.
   std::priority_queue<Wait, std::vector<Wait>, std::greater<>> waits_;
   std::vector<Request*> taken_;  // scratch of Turn
+  std::vector<LeaseRefresh> refreshing_;
 
+  const bool leases_;
   const std::size_t waiting_max_;
   Mutex mutex_;
   std::vector<std::unique_ptr<Request>> requests_ ABSL_GUARDED_BY(mutex_);
   std::vector<Request*> free_ ABSL_GUARDED_BY(mutex_);
   std::vector<Request*> parked_ ABSL_GUARDED_BY(mutex_);
+  std::vector<LeaseRefresh> refreshes_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace weir

@@ -167,7 +167,9 @@ void Fleet::CheckDenial(const Asked& asked, const NodeAnswer& answer) {
   const Node& node = nodes_[static_cast<std::size_t>(asked.node)];
   if (all_admitted_) Violated(asked, std::string("denied by ") + SourceName(answer.source));
   if (answer.source == Source::kLease || asked.hits == 0) return;
-  if (node.scheme->LiveHits(asked.key).hits >= asked.hits) {
+  // With pairs a denial may be older than these hits: its own pair waited for the other key, or
+  // another pair was denied and gave back what it had spent.
+  if (options_.load.pairs == 0 && node.scheme->LiveHits(asked.key).hits >= asked.hits) {
     Violated(asked, "denied beside live hits");
   }
   // A request that waited for another key was denied when it came.

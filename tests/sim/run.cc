@@ -29,8 +29,10 @@ Limit ShareOf(const Limit& limit, int nodes) {
 }
 
 // The share of a window begins with what the process itself admitted in it: the most hits by which
-// all it admitted so far was above the share when the policy admitted some.
-uint64_t AboveShare(const Limit& share, const std::vector<Fleet::OwnAdmission>& own) {
+// all it admitted so far was above the share when the policy admitted some. `wait_ns`: how much
+// later than it was decided a request may be answered, which is when it is known here.
+uint64_t AboveShare(const Limit& share, int64_t wait_ns,
+                    const std::vector<Fleet::OwnAdmission>& own) {
   const bool fixed = share.algorithm == Algorithm::kFixedWindow;
   uint64_t above = 0;
   uint64_t inside = 0;
@@ -40,7 +42,7 @@ uint64_t AboveShare(const Limit& share, const std::vector<Fleet::OwnAdmission>& 
     const auto left = [&](const StoreTime& time) {
       const StoreTime& now = last.admission.time;
       if (fixed) return time.wall_ns / share.window_ns != now.wall_ns / share.window_ns;
-      return time.mono_ns <= now.mono_ns - share.window_ns;
+      return time.mono_ns <= now.mono_ns - share.window_ns + wait_ns;
     };
     for (; left(own[first].admission.time); ++first) inside -= own[first].admission.hits;
     if (last.by_policy && inside > share.hits) above = std::max(above, inside - share.hits);
@@ -61,7 +63,8 @@ void JudgeShares(const SimOptions& options, const Fleet& fleet, RunResult& resul
       excess = Judge(share, by_policy, {}).excess;
     } else if (share.algorithm == Algorithm::kSlidingWindow || !fleet.wall_stepped(node)) {
       // A wall clock that steps makes windows of its own.
-      excess = AboveShare(share, own);
+      // One key of a pair is decided before the other.
+      excess = AboveShare(share, options.load.pairs > 0 ? options.store_wait_ns : 0, own);
     }
     if (excess == 0) continue;
     result.violations.push_back("local share of node " + std::to_string(node) + " key " +

@@ -16,11 +16,18 @@ MakeScheme Lease(const LeaseVariant& variant) {
   };
 }
 
+MakeScheme Shipped(bool leased) {
+  return [leased](Host& host, Link& link, const FleetOptions& options) {
+    return MakeSharedStoreScheme(host, link, options, leased);
+  };
+}
+
 }  // namespace
 
 MakeScheme SchemeNamed(std::string_view name) {
   static const std::map<std::string, MakeScheme, std::less<>> kSchemes = {
-      {"shared_store", &MakeSharedStoreScheme},
+      {"shared_store", Shipped(false)},
+      {"shared_store_leased", Shipped(true)},
       {"lease", Lease({})},
       {"lease_charge_at_grant", Lease({.post_dated = false})},
       {"lease_expiry_from_receipt", Lease({.expires_from_send = false})},

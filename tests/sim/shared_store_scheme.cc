@@ -22,7 +22,9 @@ class SimRemote : public Remote {
   };
 
   SimRemote(Host& host, Link& link, const FleetOptions& options)
-      : host_(host), link_(link), options_(options) {}
+      : host_(host), link_(link), options_(options) {
+    link.OnNewPrimary([this] { ++history_; });
+  }
 
   // Called after each answer was given to its sink, with whether it allowed a take.
   void OnTold(std::function<void(bool)> told) { on_told_ = std::move(told); }
@@ -32,14 +34,18 @@ class SimRemote : public Remote {
   }
   int nodes() const override { return options_.nodes; }
   uint64_t outages() const override { return link_.outages(); }
+  uint32_t history() const override { return history_; }
   void Flush() override {}
   void NoteTimeout(const Limit&, const Key&) override {}
 
   bool Send(const RemoteCall& call, RemoteSink& sink) override {
     const int index = IndexOf(call.key);
     const KeySpec& spec = (*options_.keys)[static_cast<std::size_t>(index)];
-    const ScriptCall script = {
-        .limit = spec.limit, .op = call.op, .hits = call.hits, .drain = call.drain, .lease = {}};
+    const ScriptCall script = {.limit = spec.limit,
+                               .op = call.op,
+                               .hits = call.hits,
+                               .drain = call.drain,
+                               .lease = call.lease};
     if (const auto decided = DecidedWithoutCall(script); decided.has_value()) {
       RemoteReply reply;
       reply.decision = *decided;
@@ -90,6 +96,9 @@ class SimRemote : public Remote {
       reply.decision = answer.reply->decision;
       reply.remaining_before = answer.reply->remaining_before;
       reply.store_now_us = answer.reply->now_us;
+      reply.granted = answer.reply->granted;
+      reply.ttl_ns = answer.reply->ttl_ns;
+      reply.window = answer.reply->window;
       allowed = call.op == Op::kTake && reply.decision.allowed;
       if (allowed) {
         ForgetOld();
@@ -103,20 +112,24 @@ class SimRemote : public Remote {
   Host& host_;
   Link& link_;
   const FleetOptions& options_;
+  uint32_t history_ = 0;
   std::function<void(bool)> on_told_;
   std::deque<Allowed> allowed_;
 };
 
 class SharedStoreScheme : public Scheme {
  public:
-  SharedStoreScheme(Host& host, Link& link, const FleetOptions& options)
+  SharedStoreScheme(Host& host, Link& link, const FleetOptions& options, bool leased)
       : host_(host),
         options_(options),
+        leased_(leased),
         remote_(host, link, options_),
         store_({.keys_max = 4096,
                 .ring_bytes_max = std::size_t{1} << 20,
                 .waiting_max = 1'000,
-                .replicas = options.nodes},
+                .replicas = options.nodes,
+                .leases = leased,
+                .lease = {}},
                remote_, host.clock(), [this] { WakeLoop(); }) {
     inbox_.SetWake([] {});  // delivered after each answer and turn
     remote_.OnTold([this](bool allowed) { Told(allowed); });
@@ -138,7 +151,12 @@ class SharedStoreScheme : public Scheme {
     return true;
   }
 
-  bool exact() const override { return true; }
+  Live LiveHits(int key) const override {
+    const KeySpec& spec = (*options_.keys)[static_cast<std::size_t>(key)];
+    const SharedStore::Leased leased = store_.LeasedOf(spec.limit, spec.key);
+    return {leased.hits, leased.ends_mono_ns};
+  }
+  bool exact() const override { return !leased_; }
 
  private:
   // A request; lives until it is answered.
@@ -169,6 +187,7 @@ class SharedStoreScheme : public Scheme {
     ask.key = spec.key;
     ask.hits = hits;
     ask.on_store_failure = options_.on_store_failure;
+    if (leased_) ask.lease = &counters_;
   }
 
   void Send(Asked& request) {
@@ -221,15 +240,18 @@ class SharedStoreScheme : public Scheme {
   }
   void Told(bool allowed) {
     const uint64_t late = store_.stats().late_replies.load(std::memory_order_relaxed);
-    if (std::exchange(late_, late) != late && allowed) remote_.ForgetNewest();
+    // Of several who waited for one answer only the first is admitted by the store.
+    if (std::exchange(late_, late) != late && allowed && !leased_) remote_.ForgetNewest();
     inbox_.Deliver();
   }
 
   Host& host_;
   const FleetOptions options_;
+  const bool leased_;
+  mutable LeaseCounters counters_;
   SimRemote remote_;
   Inbox inbox_;
-  SharedStore store_;
+  mutable SharedStore store_;
   std::unordered_map<Asked*, std::unique_ptr<Asked>> asked_;
   bool woken_ = false;
   uint64_t late_ = 0;
@@ -238,8 +260,9 @@ class SharedStoreScheme : public Scheme {
 
 }  // namespace
 
-std::unique_ptr<Scheme> MakeSharedStoreScheme(Host& host, Link& link, const FleetOptions& options) {
-  return std::make_unique<SharedStoreScheme>(host, link, options);
+std::unique_ptr<Scheme> MakeSharedStoreScheme(Host& host, Link& link, const FleetOptions& options,
+                                              bool leased) {
+  return std::make_unique<SharedStoreScheme>(host, link, options, leased);
 }
 
 }  // namespace weir::sim

@@ -8,6 +8,7 @@
 
 namespace weir::sim {
 
-std::unique_ptr<Scheme> MakeSharedStoreScheme(Host& host, Link& link, const FleetOptions& options);
+std::unique_ptr<Scheme> MakeSharedStoreScheme(Host& host, Link& link, const FleetOptions& options,
+                                              bool leased);
 
 }  // namespace weir::sim

@@ -120,7 +120,8 @@ class RedisRemote::Call final : public CommandSink {
 
  private:
   ScriptCall AsScript(Op op) const {
-    return {.limit = limit_, .op = op, .hits = call_.hits, .drain = call_.drain, .lease = {}};
+    return {
+        .limit = limit_, .op = op, .hits = call_.hits, .drain = call_.drain, .lease = call_.lease};
   }
 
   // A bucket of no hits has no state.
@@ -173,6 +174,9 @@ class RedisRemote::Call final : public CommandSink {
     reply.decision = reply_.decision;
     reply.remaining_before = remaining_before;
     reply.store_now_us = now_us;
+    reply.granted = reply_.granted;
+    reply.ttl_ns = reply_.ttl_ns;
+    reply.window = reply_.window;
     const std::string record = std::move(record_);  // the sink may use this call again
     reply.record = record;
     remote_.CountCall(call_, &reply, now.mono_ns);

@@ -79,6 +79,7 @@ class RedisRemote final : public Remote,
   bool CounterReachable(const Limit& limit, std::string_view counter) const override;
   int nodes() const override { return nodes_.load(std::memory_order_relaxed); }
   uint64_t outages() const override;
+  uint32_t history() const override { return history_.load(std::memory_order_acquire); }
   bool Send(const RemoteCall& call, RemoteSink& sink) override;
   void Flush() override;
   void NoteTimeout(const Limit& limit, const Key& key) override;
@@ -98,7 +99,10 @@ class RedisRemote final : public Remote,
   void OnMeta(const Meta& meta) override;
   void OnConnected() override;
   void OnLost() override;
-  void OnFailover() override { stats_.failovers.Add(1); }
+  void OnFailover() override {
+    stats_.failovers.Add(1);
+    history_.fetch_add(1, std::memory_order_release);
+  }
   void OnNote(NoteLevel level, std::string_view text) override { events_.note(level, text); }
   void OnCounted(const RemoteCall& call, const RemoteReply* reply, int64_t duration_ns) override;
 
@@ -139,6 +143,7 @@ class RedisRemote final : public Remote,
   std::array<int, 12> node_counts_{};  // of the last minute
   std::size_t node_counts_next_ = 0;
   std::atomic<int> nodes_{0};
+  std::atomic<uint32_t> history_{0};
   RedisRemoteStats stats_;
 };
 

@@ -183,20 +183,6 @@ Decision Fresh(const ScriptCall& call) {
 
 }  // namespace
 
-// The prices of a lease: a tenth of the burst while it lives; D of W + D + w at saturation.
-int64_t LeaseLifeMaxNs(const Limit& limit) {
-  constexpr int64_t kLongestNs = 10'000'000'000;
-  switch (limit.algorithm) {
-    case Algorithm::kTokenBucket:
-      return std::min(limit.burst_ns / 10, kLongestNs);
-    case Algorithm::kSlidingWindow:
-      return std::min(limit.window_ns / 20, kLongestNs);
-    case Algorithm::kFixedWindow:
-      break;
-  }
-  return kLongestNs;
-}
-
 std::optional<Decision> DecidedWithoutCall(const ScriptCall& call) {
   if (call.op == Op::kReset) return std::nullopt;
   const bool stateless =

@@ -22,24 +22,9 @@
 #include "algorithms/limit.h"
 #include "limiter/core/descriptor.h"
 #include "limiter/store/redis/scripts.h"
+#include "limiter/store/remote.h"
 
 namespace weir {
-
-// The longest life of a lease of this limit. All nodes that share a sliding window
-// must agree on it, whether they lease or not: what lies further ahead is a clock fault to them.
-int64_t LeaseLifeMaxNs(const Limit& limit);
-
-inline constexpr int64_t kLifeMaxOfLimit = -1;
-
-// What a node asks for beside the hits of one request. The default is the exact mode: no lease.
-struct LeaseAsk {
-  uint64_t want = 0;    // hits wanted in all; above the request's own they come as a lease
-  uint32_t share = 1;   // at most 1/share of what is left
-  int64_t life_ns = 0;  // of the lease; sliding_window: cut at life_max_ns
-  int64_t life_max_ns = kLifeMaxOfLimit;  // sliding_window; default: LeaseLifeMaxNs(limit)
-  uint64_t back_hits = 0;   // fixed_window: unused hits of a lease that was granted in
-  int64_t back_window = 0;  //   this window (ScriptReply::window)
-};
 
 // One operation on one key.
 struct ScriptCall {

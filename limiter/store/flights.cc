@@ -1,0 +1,280 @@
+#include "limiter/store/flights.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "algorithms/saturate.h"
+#include "limiter/store/deny_cache.h"
+
+namespace weir {
+namespace {
+
+// How fast a long round trip is forgotten: by one part in this many per answer.
+constexpr int64_t kRttForget = 64;
+// A lease must live this many times as long as a call takes.
+constexpr int64_t kLifePerRtt = 4;
+
+}  // namespace
+
+// One call and those who wait for it; the first of them, if any, is whom it charges.
+class Flights::Flight final : public RemoteSink {
+ public:
+  explicit Flight(Flights& flights) : flights_(flights) {}
+
+  void OnReply(const RemoteReply& reply) override { Land(&reply); }
+  void OnFailure() override { Land(nullptr); }
+
+  Key key;
+  Limit limit;
+  LeasePlan plan;
+  LeaseCounters* counters = nullptr;
+  std::vector<Wait> waits;
+  bool owned = false;  // it charges for the first of them
+  uint64_t own = 0;    // hits
+  uint32_t history = 0;
+  int64_t sent_mono_ns = 0;
+
+ private:
+  void Land(const RemoteReply* reply) {
+    flights_.under_way_.erase(key);
+    std::vector<Wait> all = std::exchange(waits, {});
+    const Instant now = flights_.clock_.Now();
+    if (reply != nullptr) flights_.Observe(now.mono_ns - sent_mono_ns);
+    Ask* const first = owned ? all.front().waiter->waiting() : nullptr;
+    Note(reply, first, now);
+    std::vector<Wait> left;
+    for (std::size_t i = 0; i < all.size(); ++i) {
+      Ask* const ask = all[i].waiter->waiting();
+      const bool served =
+          (owned && i == 0) || reply == nullptr || ask == nullptr || flights_.ServeHere(*ask, plan);
+      if (served) {
+        all[i].waiter->OnServed(reply != nullptr);
+      } else {
+        left.push_back(all[i]);
+      }
+    }
+    waits = std::move(left);
+    if (!waits.empty() && flights_.Launch(*this)) {
+      flights_.remote_.Flush();
+      return;
+    }
+    for (const Wait& wait : std::exchange(waits, {})) wait.waiter->OnServed(false);
+    flights_.free_.push_back(this);
+  }
+
+  // Writes what the answer says of the key into its cell, and the grant of who asked for it.
+  void Note(const RemoteReply* reply, Ask* first, const Instant& now) {
+    CellTable::Shard& shard = flights_.cells_.ShardOf(key);
+    ShardLock lock(shard);
+    Cell* cell = shard.Find(key);
+    if (cell == nullptr && reply != nullptr) {
+      cell = shard.Insert(key, limit, now, Holds::kShared);
+    }
+    if (cell == nullptr) {
+      if (reply != nullptr && first != nullptr) Grant(*reply, 0, *first, now);
+      return;
+    }
+    Lease& lease = *static_cast<Lease*>(shard.Beside(*cell));
+    lease.calling_until_mono_ns = 0;
+    if (reply == nullptr) return;
+    lease.counters = counters;
+    const LeaseView view{limit, plan, now.mono_ns, history, now.wall_ns};
+    // Granted by a store that may have forgotten it since: only who waited is served.
+    if (history == flights_.remote_.history()) {
+      NoteGranted(view, *reply, own, sent_mono_ns, lease);
+    }
+    if (first != nullptr) Grant(*reply, LiveHits(view, lease), *first, now);
+    NoteEmpty(*reply, first, now, *cell, lease);
+    cell->idle_at_ns = std::max(cell->idle_at_ns, LeaseIdleAt(lease));
+  }
+
+  void Grant(const RemoteReply& reply, uint64_t live, Ask& ask, const Instant& now) {
+    ask.grant = {};
+    ask.grant.decision = reply.decision;
+    ask.grant.decision.remaining =
+        std::min<uint64_t>(reply.decision.remaining + live, limit.capacity);
+    ask.grant.remaining_before = reply.remaining_before;
+    ask.grant.source = Source::kStore;
+    if (reply.decision.allowed) flights_.policy_.NoteAdmitted(ask, now);
+  }
+
+  // The store said no, or has nothing left: it is not asked again for a while.
+  void NoteEmpty(const RemoteReply& reply, const Ask* first, const Instant& now, Cell& cell,
+                 Lease& lease) {
+    // A key that runs exact is charged for each request alone: nothing is to be gained by waiting.
+    const bool leases = plan.life_ns > 0;
+    const int64_t pace_ns = leases ? flights_.Pace() : 0;
+    if (first != nullptr && !reply.decision.allowed) {
+      if (!WorthNoting(*first)) return;
+      weir::Ask denied = *first;
+      Decision& decision = denied.grant.decision;
+      if (decision.retry_after_ns < pace_ns) decision.retry_after_ns = pace_ns;
+      NoteDenied(denied, sent_mono_ns, cell);
+    } else if (leases && reply.decision.remaining == 0 && limit.capacity > 0) {
+      weir::Ask denied;
+      denied.limit = &limit;
+      denied.hits = 1;
+      denied.grant.decision = reply.decision;
+      Decision& decision = denied.grant.decision;
+      decision.retry_after_ns = decision.next_hit_after_ns;
+      if (decision.retry_after_ns < pace_ns) decision.retry_after_ns = pace_ns;
+      NoteDenied(denied, sent_mono_ns, cell);
+    } else if (leases && reply.granted == 0) {
+      // Hits there are, but none for a lease.
+      lease.hungry_until_mono_ns = now.mono_ns + pace_ns;
+      return;
+    } else {
+      return;
+    }
+    lease.hungry_until_mono_ns = cell.shared.denied_until_ns + 2 * flights_.options_.pace_ns;
+  }
+
+  Flights& flights_;
+};
+
+Flights::Flights(const LeaseOptions& options, Remote& remote, Clock& clock, CellTable& cells,
+                 FailurePolicy& policy)
+    : options_(options), remote_(remote), clock_(clock), cells_(cells), policy_(policy) {}
+
+Flights::~Flights() = default;
+
+LeasePlan Flights::PlanOf(const Limit& limit) const {
+  LeasePlan plan = LeasePlanOf(limit, options_);
+  if (plan.life_ns / kLifePerRtt < rtt_ns()) plan.life_ns = 0;
+  return plan;
+}
+
+int64_t Flights::Pace() {
+  return std::uniform_int_distribution<int64_t>(options_.pace_ns / 2,
+                                                options_.pace_ns + options_.pace_ns / 2)(random_);
+}
+
+void Flights::Observe(int64_t rtt_ns) {
+  const int64_t before_ns = rtt_ns_.load(std::memory_order_relaxed);
+  rtt_ns_.store(std::max(rtt_ns, before_ns - before_ns / kRttForget), std::memory_order_relaxed);
+}
+
+Flights::Flight& Flights::TakeFlight() {
+  if (free_.empty()) {
+    flights_.push_back(std::make_unique<Flight>(*this));
+    free_.push_back(flights_.back().get());
+  }
+  Flight& flight = *free_.back();
+  free_.pop_back();
+  return flight;
+}
+
+bool Flights::Join(LeaseWaiter& waiter, bool drain, int64_t deadline_mono_ns) {
+  const Ask& ask = *waiter.waiting();
+  const auto found = under_way_.find(ask.key);
+  if (found != under_way_.end()) {
+    found->second->waits.push_back({&waiter, drain, deadline_mono_ns});
+    return true;
+  }
+  Flight& flight = TakeFlight();
+  flight.key = ask.key;
+  flight.limit = *ask.limit;
+  flight.counters = ask.lease;
+  flight.waits.assign({{&waiter, drain, deadline_mono_ns}});
+  if (Launch(flight)) return true;
+  flight.waits.clear();
+  free_.push_back(&flight);
+  return false;
+}
+
+void Flights::Refresh(const LeaseRefresh& refresh) {
+  if (under_way_.contains(refresh.key)) return;
+  Flight& flight = TakeFlight();
+  flight.key = refresh.key;
+  flight.limit = refresh.limit;
+  flight.counters = refresh.counters;
+  if (!Launch(flight)) free_.push_back(&flight);
+}
+
+bool Flights::Launch(Flight& flight) {
+  RemoteCall call;
+  uint64_t waiting = 0;
+  for (const Wait& wait : flight.waits) {
+    const Ask* const ask = wait.waiter->waiting();
+    if (ask != nullptr) waiting = AddCapped(waiting, ask->hits, uint64_t{kLeaseWantMax});
+  }
+  if (!flight.waits.empty()) {
+    const Wait& first = flight.waits.front();
+    const Ask* const ask = first.waiter->waiting();
+    call.hits = ask == nullptr ? 0 : ask->hits;
+    call.drain = first.drain;
+    call.deadline_mono_ns = first.deadline_mono_ns;
+    // The limit may have changed since the key's last call.
+    if (ask != nullptr) flight.limit = *ask->limit;
+  }
+  flight.owned = !flight.waits.empty();
+  flight.own = call.hits;
+  flight.plan = PlanOf(flight.limit);
+  flight.history = remote_.history();
+  flight.sent_mono_ns = clock_.Now().mono_ns;
+  call.limit = &flight.limit;
+  call.key = flight.key;
+  call.lease.want = waiting;
+  call.lease.life_ns = flight.plan.life_ns;
+  {
+    CellTable::Shard& shard = cells_.ShardOf(flight.key);
+    ShardLock lock(shard);
+    Cell* const cell = shard.Find(flight.key);
+    if (cell != nullptr) {
+      Lease& lease = *static_cast<Lease*>(shard.Beside(*cell));
+      const LeaseView view{flight.limit, flight.plan, flight.sent_mono_ns, flight.history, 0};
+      call.lease = AskForLease(view, waiting, options_, lease);
+    }
+  }
+  // The plan may have ended since somebody joined: then each is charged for itself alone.
+  if (flight.plan.life_ns == 0) call.lease.want = 0;
+  under_way_.emplace(flight.key, &flight);
+  if (remote_.Send(call, flight)) return true;
+  under_way_.erase(flight.key);
+  return false;
+}
+
+bool Flights::ServeHere(Ask& ask, const LeasePlan& plan) {
+  CellTable::Shard& shard = cells_.ShardOf(ask.key);
+  ShardLock lock(shard);
+  Cell* const cell = shard.Find(ask.key);
+  if (cell == nullptr) return false;
+  const Instant now = clock_.Now();
+  const LeaseView view{*ask.limit, plan, now.mono_ns, remote_.history(), now.wall_ns};
+  return SpendLease(view, ask, *static_cast<Lease*>(shard.Beside(*cell))) ||
+         AnswerDenied(*cell, now, ask);
+}
+
+void Flights::GiveBackAll() {
+  class Nobody final : public RemoteSink {
+   public:
+    void OnReply(const RemoteReply& /*reply*/) override {}
+    void OnFailure() override {}
+  };
+  static Nobody nobody;
+  const int64_t now_mono_ns = clock_.Now().mono_ns;
+  for (std::size_t s = 0; s < CellTable::kShards; ++s) {
+    CellTable::Shard& shard = cells_.shard(s);
+    ShardLock lock(shard);
+    for (uint32_t i = 0; i < shard.used(); ++i) {
+      Cell& cell = shard.at(i);
+      if (cell.algorithm != Algorithm::kFixedWindow || shard.Find(cell.key) != &cell) continue;
+      Lease& lease = *static_cast<Lease*>(shard.Beside(cell));
+      if (lease.history != remote_.history() || lease.window_ns == 0) continue;
+      RemoteCall call;
+      call.lease = AskToGiveBack(now_mono_ns, lease);
+      if (call.lease.back_hits == 0) continue;
+      Limit limit;
+      if (!MakeLimit({.hits = lease.limit_hits, .window_ns = lease.window_ns}, &limit).empty()) {
+        continue;
+      }
+      call.limit = &limit;
+      call.key = cell.key;
+      call.op = Op::kPeek;
+      remote_.Send(call, nobody);
+    }
+  }
+  remote_.Flush();
+}
+
+}  // namespace weir

@@ -1,0 +1,94 @@
+#pragma once
+
+// Calls for leased hits: one under way per key, everybody else who needs the key's hits waits for
+// it. Its answer serves who asked first, then those who waited, in order, from the hits that came
+// beside; who is left over shares the next call, which asks for as many as they need.
+//
+// Thread safety: the loop's thread, but for rtt_ns.
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <random>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "limiter/core/cell_table.h"
+#include "limiter/core/clock.h"
+#include "limiter/store/failure_policy.h"
+#include "limiter/store/lease.h"
+#include "limiter/store/remote.h"
+
+namespace weir {
+
+// Who waits for hits of a key.
+class LeaseWaiter {
+ public:
+  // nullptr: nobody waits any more.
+  virtual Ask* waiting() = 0;
+  // Told once: the grant of its ask is filled, or the call failed. Also when nobody waits any more.
+  virtual void OnServed(bool served) = 0;
+
+ protected:
+  virtual ~LeaseWaiter() = default;
+};
+
+// A lease that will be needed soon: nobody waits for it.
+struct LeaseRefresh {
+  Key key;
+  Limit limit;
+  LeaseCounters* counters = nullptr;
+};
+
+class Flights {
+ public:
+  // All of it outlives the flights. `cells` have a Lease beside them.
+  Flights(const LeaseOptions& options, Remote& remote, Clock& clock, CellTable& cells,
+          FailurePolicy& policy);
+  ~Flights();
+
+  // Any thread: what a call takes at most, nearly always.
+  int64_t rtt_ns() const { return rtt_ns_.load(std::memory_order_relaxed); }
+  // Any thread: how the limit is leased now; a life of 0: it is not, because of its nature or
+  // because the store is so far away that a lease would be of no use when it comes.
+  LeasePlan PlanOf(const Limit& limit) const;
+
+  // Waits for the key's call, or begins it. False: it could not be sent; nobody is told.
+  // `drain`: a denied take costs what is left. REQUIRES: PlanOf has a life.
+  bool Join(LeaseWaiter& waiter, bool drain, int64_t deadline_mono_ns);
+  void Refresh(const LeaseRefresh& refresh);
+  // Fixed windows: what was not spent goes back. The answers are nobody's concern.
+  void GiveBackAll();
+
+ private:
+  class Flight;
+  struct HashKey {
+    std::size_t operator()(const Key& key) const { return static_cast<std::size_t>(key.lo); }
+  };
+  struct Wait {
+    LeaseWaiter* waiter;
+    bool drain;
+    int64_t deadline_mono_ns;
+  };
+
+  Flight& TakeFlight();
+  bool Launch(Flight& flight);
+  void Observe(int64_t rtt_ns);
+  // Serves a waiter from what the cell of its key holds. False: the store must be asked.
+  bool ServeHere(Ask& ask, const LeasePlan& plan);
+  int64_t Pace();
+
+  const LeaseOptions options_;
+  Remote& remote_;
+  Clock& clock_;
+  CellTable& cells_;
+  FailurePolicy& policy_;
+  std::atomic<int64_t> rtt_ns_{0};
+  std::minstd_rand random_;
+  absl::flat_hash_map<Key, Flight*, HashKey> under_way_;
+  std::vector<std::unique_ptr<Flight>> flights_;
+  std::vector<Flight*> free_;
+};
+
+}  // namespace weir

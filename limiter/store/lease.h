@@ -1,0 +1,118 @@
+#pragma once
+
+// Hits of one key that the shared store charged in advance and that this node may spend: up to two
+// leases at a time, the one in use and the next. A lease is charged as if it were spent when it
+// ends, so whatever happens to the node (a pause, a crash, a lost reply, clocks) can only waste
+// hits, never make any.
+//
+// Bound: what is spent from leases is at most what was granted, and none of it after its expiry,
+// which is counted from before the call was sent, less kLeaseDriftInverse of its life and
+// kLeaseGuardNs. No two clocks need to agree.
+//
+// Thread safety: the caller holds the lock of the key's shard.
+
+#include <cstddef>
+#include <cstdint>
+
+#include "algorithms/limit.h"
+#include "limiter/core/clock.h"
+#include "limiter/core/counters.h"
+#include "limiter/core/store.h"
+#include "limiter/store/remote.h"
+
+namespace weir {
+
+// A node's clock may run slower than the store's by one part in this many.
+inline constexpr int64_t kLeaseDriftInverse = 1'000;
+inline constexpr int64_t kLeaseGuardNs = 1'000'000;
+inline constexpr uint16_t kLeaseWantMax = 65'535;
+
+struct LeaseOptions {
+  // How long a lease should last: hits are asked for by how fast the last ones went.
+  int64_t target_life_ns = 200'000'000;
+  // After the store had nothing left, no call for the key for about that long.
+  int64_t pace_ns = 50'000'000;
+  // A lease takes at most 1/share of what is left at the store.
+  uint32_t share = 8;
+};
+
+// How a limit is leased.
+struct LeasePlan {
+  int64_t life_ns = 0;         // D
+  int64_t target_life_ns = 0;  // at most D/2
+};
+// A life of 0: the limit is exact by nature, a lease would take more than there is.
+LeasePlan LeasePlanOf(const Limit& limit, const LeaseOptions& options);
+
+// Of one key; all zero is a key never leased. Lies beside the key's cell.
+struct Lease {
+  struct Slot {
+    uint32_t hits = 0;     // not spent
+    uint32_t granted = 0;  // spent or not
+    int64_t began_mono_ns = 0;
+    int64_t expires_mono_ns = 0;
+    int64_t window = 0;  // fixed_window: it was granted in
+  };
+  Slot slots[2];
+  LeaseCounters* counters = nullptr;  // of the rule that leased last
+  int64_t reset_at_mono_ns = 0;
+  int64_t calling_until_mono_ns = 0;  // a call for the key is under way
+  int64_t hungry_until_mono_ns = 0;   // the store had nothing left a moment ago
+  uint32_t limit_hits = 0;            // L that it was granted under
+  uint32_t history = 0;               // of the store that granted it
+  uint32_t remaining = 0;             // at the store, when it answered last
+  uint16_t want = 0;                  // hits to ask for; 0 is 1
+  // Expired hits of a fixed window, to be given back with the next call.
+  uint32_t back_hits = 0;
+  int64_t back_window = 0;
+  int64_t window_ns = 0;  // W
+  // Windows: hits spent in the aligned window of this node's clock that ends then, and in the one
+  // before; what the failure policy has been told of is taken out.
+  int64_t spent_end_ns = 0;
+  uint32_t spent_now = 0;
+  uint32_t spent_before = 0;
+};
+
+// What is known beside the lease when a check is to be answered.
+struct LeaseView {
+  const Limit& limit;
+  const LeasePlan& plan;
+  int64_t now_mono_ns = 0;
+  uint32_t history = 0;  // of the store now
+  int64_t now_wall_ns = 0;
+};
+
+// Spends the hits of the ask and fills its grant; false: no live lease has as many.
+bool SpendLease(const LeaseView& view, Ask& ask, Lease& lease);
+
+// Gives hits back that SpendLease took for a request that is denied after all by another limit.
+void UnspendLease(const LeaseView& view, uint64_t hits, Lease& lease);
+
+// Whether new hits should be asked for before these are gone. `rtt_ns`: what a call takes.
+bool WantsRefresh(const LeaseView& view, const Lease& lease, int64_t rtt_ns);
+
+// What to ask the store for with a call that is about to be sent: adapts the size to how the last
+// hits went, and takes what is to be given back out of the lease (before it is sent: a hit that is
+// given back cannot be spent). `waiting`: hits of those who wait for this call.
+LeaseAsk AskForLease(const LeaseView& view, uint64_t waiting, const LeaseOptions& options,
+                     Lease& lease);
+
+// The store's answer to a call sent at `sent_mono_ns` that charged `own` hits for who waited.
+void NoteGranted(const LeaseView& view, const RemoteReply& reply, uint64_t own,
+                 int64_t sent_mono_ns, Lease& lease);
+
+// Hits spent in the window that is now and not told of yet, as the failure policy counts windows;
+// they count as told of afterwards.
+uint64_t TakeSpent(const LeaseView& view, Lease& lease);
+
+// Hits that can be spent now.
+uint64_t LiveHits(const LeaseView& view, const Lease& lease);
+
+// Takes all hits that can be given back out of the lease (fixed windows), for a node that stops. 0:
+// none.
+LeaseAsk AskToGiveBack(int64_t now_mono_ns, Lease& lease);
+
+// Until when the lease says anything, on the monotonic clock.
+int64_t LeaseIdleAt(const Lease& lease);
+
+}  // namespace weir
