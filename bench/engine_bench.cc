@@ -1,8 +1,9 @@
 // What a decision costs inside the process: the algorithms alone, and Engine::Run on the memory
-// store with its allocations counted.
+// store and out of leases, with its allocations counted.
 
 #include <benchmark/benchmark.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cstdint>
 #include <cstdlib>
@@ -18,6 +19,7 @@
 #include "limiter/runtime/system_clock.h"
 #include "limiter/runtime/thread_executor.h"
 #include "limiter/store/memory_store.h"
+#include "limiter/store/shared_store.h"
 
 namespace {
 
@@ -85,13 +87,52 @@ class SyncCheck : public Check {
   void OnChecked() override {}
 };
 
+// A shared store that answers at once and leases whatever is asked for.
+class GenerousRemote : public Remote {
+ public:
+  bool Reachable(const Limit&, const Key&, const Secret&) const override { return true; }
+  int nodes() const override { return 1; }
+  uint64_t outages() const override { return 0; }
+  bool Send(const RemoteCall& call, RemoteSink& sink) override {
+    RemoteReply reply;
+    reply.decision.allowed = true;
+    reply.decision.remaining = call.limit->capacity / 2;
+    reply.granted = std::max(call.hits, call.lease.want);
+    reply.ttl_ns = call.lease.life_ns;
+    sink.OnReply(reply);
+    return true;
+  }
+  void Flush() override {}
+  void NoteTimeout(const Limit&, const Key&) override {}
+};
+
+struct MemoryStores {
+  MemoryStore store{{}};
+  void Serve(Worker& /*worker*/) {}
+};
+
+// One thread is the caller's and the loop's.
+struct LeasedStores {
+  SystemClock clock;
+  GenerousRemote remote;
+  bool woken = false;
+  SharedStore store{{.leases = true, .lease = {}}, remote, clock, [this] { woken = true; }};
+  void Serve(Worker& worker) {
+    if (!woken) return;
+    woken = false;
+    store.Turn();
+    worker.inbox().Deliver();
+  }
+};
+
 // An engine with one rule per algorithm, shared by the threads of a benchmark.
+template <typename Stores>
 struct Fixture {
   SystemClock clock;
   ThreadExecutor executor;
   SeriesRegistry series{10'000};
-  MemoryStore store{{}};
-  Engine engine{{}, clock, store, executor, series};
+  Stores stores;
+  Engine engine{{}, clock, stores.store, executor, series};
 
   Fixture() {
     DomainSpec domain{.domain = "bench", .descriptors = {}, .position = {}};
@@ -109,14 +150,16 @@ struct Fixture {
   }
 };
 
-Fixture& Shared() {
-  static Fixture fixture;
+template <typename Stores>
+Fixture<Stores>& Shared() {
+  static Fixture<Stores> fixture;
   return fixture;
 }
 
 // Checks over `keys` users in turn, of threads on keys of their own.
+template <typename Stores = MemoryStores>
 void RunChecks(benchmark::State& state, Algorithm algorithm, int descriptors) {
-  Fixture& fixture = Shared();
+  Fixture<Stores>& fixture = Shared<Stores>();
   Worker& worker = fixture.engine.AddWorker();
   const auto keys = static_cast<std::size_t>(state.range(0));
   const std::string key = AlgorithmName(algorithm);
@@ -137,9 +180,11 @@ void RunChecks(benchmark::State& state, Algorithm algorithm, int descriptors) {
       next = next + 1 == keys ? 0 : next + 1;
     }
     fixture.engine.Run(worker, check);
+    fixture.stores.Serve(worker);
     benchmark::DoNotOptimize(check.allowed);
   };
-  for (std::size_t i = 0; i < keys; ++i) run();  // warm: every key has its cell
+  // Warm: every key has its cell, and leases have their size.
+  for (std::size_t i = 0; i < 64 * keys; ++i) run();
   const uint64_t allocations = g_allocations.load();
   for (auto _ : state) run();
   if (state.threads() == 1) {
@@ -165,6 +210,16 @@ void BM_CheckFiveDescriptors(benchmark::State& state) {
   RunChecks(state, Algorithm::kFixedWindow, 5);
 }
 BENCHMARK(BM_CheckFiveDescriptors)->ArgName("keys")->Arg(10'000);
+
+void BM_LeasedTokenBucket(benchmark::State& state) {
+  RunChecks<LeasedStores>(state, Algorithm::kTokenBucket, 1);
+}
+BENCHMARK(BM_LeasedTokenBucket)->ArgName("keys")->Arg(10'000);
+
+void BM_LeasedFixedWindow(benchmark::State& state) {
+  RunChecks<LeasedStores>(state, Algorithm::kFixedWindow, 1);
+}
+BENCHMARK(BM_LeasedFixedWindow)->ArgName("keys")->Arg(10'000);
 
 }  // namespace
 }  // namespace weir

@@ -67,6 +67,13 @@ std::function<RedisLogin()> LoginOf(const std::string& user, const std::string& 
 absl::StatusOr<RedisPlace> PlaceAt(const RedisTarget& target, const Settings& settings) {
   RedisPlace place;
   place.cluster = target.type == RedisType::kCluster;
+  const std::string& prefix = settings.cache_key_prefix;
+  if (const std::size_t tag = prefix.find('{');
+      place.cluster && tag != std::string::npos && prefix.compare(tag, 2, "{}") == 0) {
+    return absl::InvalidArgumentError(
+        "cache-key-prefix: a cluster takes {} for no hash tag and would spread each key by all of "
+        "its text; use another prefix");
+  }
   for (const std::string& text : target.addresses) {
     absl::StatusOr<RedisAddress> address = ParseRedisAddress(text);
     if (!address.ok()) return address.status();
@@ -123,10 +130,12 @@ StoreStatus StatusOf(const RedisStore& store, const Instant& now) {
   StoreStatus status;
   std::array<uint64_t, kFailures> errors{};
   PrimaryState worst = PrimaryState::kConnected;
+  bool known = false;  // where the store is
   store.remote().Visit([&](const Primary& primary) {
     const PrimaryState state = primary.state();
     const bool connected = state == PrimaryState::kConnected || state == PrimaryState::kSuspect;
     if (!primary.stopped()) {
+      known = true;
       status.servers.push_back({primary.texts().address, std::string(NameOf(state)), connected});
       if (Badness(state) > Badness(worst)) worst = state;
     }
@@ -138,7 +147,7 @@ StoreStatus StatusOf(const RedisStore& store, const Instant& now) {
                    stats.connection_failures[i].load(std::memory_order_relaxed);
     }
   });
-  status.state = NameOf(worst);
+  status.state = NameOf(known ? worst : PrimaryState::kRecovering);
   for (std::size_t i = 1; i < kFailures; ++i) {
     status.errors.push_back({std::string(LabelOf(static_cast<Failure>(i))), errors[i]});
   }

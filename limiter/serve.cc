@@ -150,6 +150,8 @@ class Server {
     Stop();
     // Before the listeners that its late answers wake.
     if (redis_ != nullptr) redis_->Stop();
+    // What it still looks up is posted to the store's loop, which goes first.
+    resolver_.reset();
     http_.Stop();
     admin_.Stop();
     prometheus_.Stop();

@@ -39,7 +39,7 @@ struct StoreSummary {
     std::string state;
   };
   std::string kind;   // "memory", "redis"
-  std::string state;  // of the worst server; empty: it has no servers
+  std::string state;  // of the worst server; empty: it has none
   int nodes = 0;      // that share it, as far as known
   std::vector<Server> servers;
 };

@@ -52,7 +52,7 @@ std::string RlConfigLine(const Rule& rule) {
 
 std::string StoreText(const StoreSummary& store) {
   std::string text = store.kind;
-  if (store.servers.empty()) return text;
+  if (store.state.empty()) return text;
   text += ": " + store.state + ", " + std::to_string(store.nodes);
   text += store.nodes == 1 ? " node;" : " nodes;";
   for (const StoreSummary::Server& server : store.servers) {
@@ -67,7 +67,7 @@ namespace {
 Json StoreJson(const StoreSummary& store) {
   Json item;
   item["kind"] = store.kind;
-  if (store.servers.empty()) return item;
+  if (store.state.empty()) return item;
   item["state"] = store.state;
   item["nodes"] = store.nodes;
   item["servers"] = Json::array();

@@ -54,7 +54,8 @@ void Accounting::Count(const Outcome& outcome, const Descriptor& descriptor, con
   counters.decisions[code][mode][static_cast<std::size_t>(grant.source)].Add(1);
   if (charges) counters.hits[code].Add(descriptor.hits);
   if (charges && split.near > 0) counters.near_limit.Add(1);
-  if (grant.source == Source::kLease) counters.lease_admitted.Add(descriptor.hits);
+  if (grant.source == Source::kLease && grant.lease_ends_mono_ns > 0)
+    counters.lease_admitted.Add(descriptor.hits);
   if (grant.overflow) counters.overflow.Add(1);
   if (grant.decision.clock_fault) counters_.clock_faults.Add(1);
   if (!count_stats_) return;

@@ -64,7 +64,12 @@ bool AnswerDenied(const Cell& cell, const Instant& now, Ask& ask) {
   const bool bucket = limit.algorithm == Algorithm::kTokenBucket && limit.hits > 0;
   grant.decision = bucket ? BucketDecision(limit, denied, now.mono_ns, ask.hits)
                           : WindowDecision(limit, denied, now.mono_ns, ask.hits);
-  grant.remaining_before = grant.decision.remaining;
+  // A paced denial lasts longer than the state alone would say.
+  Decision& decision = grant.decision;
+  decision.remaining = std::min<uint64_t>(decision.remaining, denied.least_denied - 1U);
+  const int64_t left_ns = denied.denied_until_ns - now.mono_ns;
+  if (decision.retry_after_ns < left_ns) decision.retry_after_ns = left_ns;
+  grant.remaining_before = decision.remaining;
   grant.source = Source::kDeniedCache;
   ask.grant = grant;
   return true;

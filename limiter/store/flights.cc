@@ -110,6 +110,7 @@ class Flights::Flight final : public RemoteSink {
       Decision& decision = denied.grant.decision;
       if (decision.retry_after_ns < pace_ns) decision.retry_after_ns = pace_ns;
       NoteDenied(denied, sent_mono_ns, cell);
+      if (decision.remaining > 0) return;  // only this cost found too little
     } else if (leases && reply.decision.remaining == 0 && limit.capacity > 0) {
       weir::Ask denied;
       denied.limit = &limit;
@@ -152,6 +153,11 @@ int64_t Flights::Pace() {
 void Flights::Observe(int64_t rtt_ns) {
   const int64_t before_ns = rtt_ns_.load(std::memory_order_relaxed);
   rtt_ns_.store(std::max(rtt_ns, before_ns - before_ns / kRttForget), std::memory_order_relaxed);
+}
+
+int64_t Flights::CallSince(const Key& key) const {
+  const auto found = under_way_.find(key);
+  return found == under_way_.end() ? kNeverNs : found->second->sent_mono_ns;
 }
 
 Flights::Flight& Flights::TakeFlight() {

@@ -58,6 +58,10 @@ class Flights {
   // `drain`: a denied take costs what is left. REQUIRES: PlanOf has a life.
   bool Join(LeaseWaiter& waiter, bool drain, int64_t deadline_mono_ns);
   void Refresh(const LeaseRefresh& refresh);
+  // When the call that is under way for the key was sent; kNeverNs: there is none.
+  int64_t CallSince(const Key& key) const;
+  // What a call took, of leases or not.
+  void Observe(int64_t rtt_ns);
   // Fixed windows: what was not spent goes back. The answers are nobody's concern.
   void GiveBackAll();
 
@@ -74,7 +78,6 @@ class Flights {
 
   Flight& TakeFlight();
   bool Launch(Flight& flight);
-  void Observe(int64_t rtt_ns);
   // Serves a waiter from what the cell of its key holds. False: the store must be asked.
   bool ServeHere(Ask& ask, const LeasePlan& plan);
   int64_t Pace();

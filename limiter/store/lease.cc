@@ -60,6 +60,11 @@ void Sweep(const LeaseView& view, Lease& lease) {
   }
 }
 
+// What another primary granted is not given back to this one.
+void ForgetBack(const LeaseView& view, Lease& lease) {
+  if (lease.history != view.history) Expired(lease, std::exchange(lease.back_hits, 0));
+}
+
 void NoteSpent(const LeaseView& view, uint32_t hits, Lease& lease) {
   if (view.limit.algorithm == Algorithm::kTokenBucket) return;
   const bool fixed = view.limit.algorithm == Algorithm::kFixedWindow;
@@ -125,11 +130,12 @@ bool SpendLease(const LeaseView& view, Ask& ask, Lease& lease) {
   return true;
 }
 
-void UnspendLease(const LeaseView& view, uint64_t hits, Lease& lease) {
+void UnspendLease(const LeaseView& view, uint64_t hits, int64_t ends_mono_ns, Lease& lease) {
   // To the one that ends first, whichever they came from.
   Lease::Slot& first = lease.slots[0];
   const bool same = lease.history == view.history && lease.limit_hits == view.limit.hits;
-  if (same && view.now_mono_ns < first.expires_mono_ns && hits <= first.granted - first.hits) {
+  if (same && view.now_mono_ns < first.expires_mono_ns && first.expires_mono_ns <= ends_mono_ns &&
+      hits <= first.granted - first.hits) {
     first.hits += static_cast<uint32_t>(hits);
   }
 }
@@ -146,6 +152,7 @@ bool WantsRefresh(const LeaseView& view, const Lease& lease, int64_t rtt_ns) {
 LeaseAsk AskForLease(const LeaseView& view, uint64_t waiting, const LeaseOptions& options,
                      Lease& lease) {
   Sweep(view, lease);
+  ForgetBack(view, lease);
   // The newest hits there were: what became of them says how many the next should be.
   const Lease::Slot& newest = lease.slots[0].began_mono_ns >= lease.slots[1].began_mono_ns
                                   ? lease.slots[0]
@@ -174,6 +181,7 @@ LeaseAsk AskForLease(const LeaseView& view, uint64_t waiting, const LeaseOptions
 void NoteGranted(const LeaseView& view, const RemoteReply& reply, uint64_t own,
                  int64_t sent_mono_ns, Lease& lease) {
   Sweep(view, lease);
+  ForgetBack(view, lease);
   if (lease.history != view.history || lease.limit_hits != view.limit.hits) {
     lease.history = view.history;
     lease.limit_hits = view.limit.hits;
@@ -196,6 +204,7 @@ void NoteGranted(const LeaseView& view, const RemoteReply& reply, uint64_t own,
     lease.counters->granted.fetch_add(leased, std::memory_order_relaxed);
   }
   Lease::Slot& to = lease.slots[0].hits == 0 ? lease.slots[0] : lease.slots[1];
+  if (to.hits > 0 && leased == 0) return;
   if (to.hits > 0) {
     // Both are live: the two newer ones become one, which ends when the earlier of them does.
     if (to.window != slot.window) {

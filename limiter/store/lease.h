@@ -45,7 +45,7 @@ struct LeasePlan {
 LeasePlan LeasePlanOf(const Limit& limit, const LeaseOptions& options);
 
 // Of one key; all zero is a key never leased. Lies beside the key's cell.
-struct Lease {
+struct alignas(64) Lease {
   struct Slot {
     uint32_t hits = 0;     // not spent
     uint32_t granted = 0;  // spent or not
@@ -73,6 +73,8 @@ struct Lease {
   uint32_t spent_before = 0;
 };
 
+static_assert(sizeof(Lease) % 64 == 0);  // so that cells stay aligned
+
 // What is known beside the lease when a check is to be answered.
 struct LeaseView {
   const Limit& limit;
@@ -86,7 +88,8 @@ struct LeaseView {
 bool SpendLease(const LeaseView& view, Ask& ask, Lease& lease);
 
 // Gives hits back that SpendLease took for a request that is denied after all by another limit.
-void UnspendLease(const LeaseView& view, uint64_t hits, Lease& lease);
+// `ends_mono_ns`: when they end; they are lost if the lease in use lives longer.
+void UnspendLease(const LeaseView& view, uint64_t hits, int64_t ends_mono_ns, Lease& lease);
 
 // Whether new hits should be asked for before these are gone. `rtt_ns`: what a call takes.
 bool WantsRefresh(const LeaseView& view, const Lease& lease, int64_t rtt_ns);

@@ -14,20 +14,9 @@
 #include "limiter/core/key.h"
 #include "limiter/core/siphash.h"
 #include "limiter/core/store.h"
+#include "limiter/store/lease_ask.h"
 
 namespace weir {
-
-inline constexpr int64_t kLifeMaxOfLimit = -1;
-
-// What a node asks for beside the hits of one request. The default is the exact mode: no lease.
-struct LeaseAsk {
-  uint64_t want = 0;    // hits wanted in all; above the request's own they come as a lease
-  uint32_t share = 1;   // at most 1/share of what is left
-  int64_t life_ns = 0;  // of the lease; sliding_window: cut at life_max_ns
-  int64_t life_max_ns = kLifeMaxOfLimit;  // sliding_window; default: LeaseLifeMaxNs(limit)
-  uint64_t back_hits = 0;   // fixed_window: unused hits of a lease that was granted in
-  int64_t back_window = 0;  //   this window (ScriptReply::window)
-};
 
 // One operation on one key. `limit` outlives the call of Remote::Send only.
 struct RemoteCall {

@@ -56,7 +56,7 @@ class SharedStore::Request {
     bool noted = false;  // one request is one timeout, however many keys it has
     for (std::size_t i = 0; i < slots_.size(); ++i) {
       if (slots_[i].state == Slot::State::kAnswered) continue;
-      if (slots_[i].state == Slot::State::kSent && !std::exchange(noted, true)) {
+      if (slots_[i].state == Slot::State::kSent && Overdue(i, now) && !std::exchange(noted, true)) {
         store_.NoteTimeout(asks_[i]);
       }
       AnswerByPolicy(i, now);
@@ -93,6 +93,7 @@ class SharedStore::Request {
     // The look denied it, which its charge only makes dearer: when the charge passes or fails after
     // all, the denial stands, because the request's other keys were charged or spared by it.
     bool denied = false;
+    bool in_flight = false;  // it waits, or waited, for the key's call
 
    private:
     Request* request_;
@@ -126,6 +127,7 @@ class SharedStore::Request {
     slots_[index].state = Slot::State::kSent;
     ++owed_;
     if (leases_ && store_.Leases(ask) && store_.flights_.PlanOf(*ask.limit).life_ns > 0) {
+      slots_[index].in_flight = true;
       if (store_.flights_.Join(slots_[index], call.drain, call.deadline_mono_ns)) return;
     } else if (store_.remote_.Send(call, slots_[index])) {
       return;
@@ -137,6 +139,15 @@ class SharedStore::Request {
   void AnswerByPolicy(std::size_t index, const Instant& now) {
     if (!slots_[index].denied) store_.AnswerByPolicy(asks_[index], now);
     slots_[index].state = Slot::State::kAnswered;
+  }
+
+  // Whether the store is to blame: who waited for a lease may have waited for others' calls most of
+  // the time.
+  bool Overdue(std::size_t index, const Instant& now) const {
+    if (!slots_[index].in_flight) return true;
+    const int64_t since_ns = store_.flights_.CallSince(asks_[index].key);
+    return since_ns != kNeverNs &&
+           now.mono_ns - since_ns >= (options_.deadline_mono_ns - options_.now.mono_ns) / 2;
   }
 
   // The ask, while it waits for a lease.
@@ -168,6 +179,7 @@ class SharedStore::Request {
         AnswerByPolicy(index, now);
       } else {
         Ask& ask = asks_[index];
+        if (store_.leases_) store_.flights_.Observe(now.mono_ns - sent_mono_ns_);
         if (ask.record != nullptr) ask.record->assign(reply->record);
         const bool looked = phase_ == Phase::kLook && ask.op == Op::kTake;
         if (!slots_[index].denied) {
@@ -265,14 +277,17 @@ class SharedStore::Request {
   // What an ask spent while others of the request waited may be of no use any more: another primary
   // was met meanwhile, or the process was stopped for longer than the hits live.
   void DropEndedLeases() {
-    for (Ask& ask : asks_) {
+    for (std::size_t i = 0; i < asks_.size(); ++i) {
+      Ask& ask = asks_[i];
       if (ask.grant.lease_ends_mono_ns == 0) continue;
       const Instant now = store_.clock_.Now();
       const int64_t window_ns = ask.limit->window_ns;
       const bool edge = ask.limit->algorithm == Algorithm::kFixedWindow &&
                         options_.now.wall_ns / window_ns != now.wall_ns / window_ns;
       const bool ended = ask.grant.lease_ends_mono_ns <= now.mono_ns;
-      if (ended || edge || history_ != store_.remote_.history()) store_.AnswerByPolicy(ask, now);
+      // What came with a later call was spent just now.
+      const bool old = !slots_[i].in_flight && (edge || history_ != store_.remote_.history());
+      if (ended || old) store_.AnswerByPolicy(ask, now);
     }
   }
 

@@ -98,7 +98,8 @@ bool SharedStore::SpendOrTell(Ask& ask, const Instant& now) {
 
 void SharedStore::UnspendAll(std::span<Ask> asks) {
   for (Ask& ask : asks) {
-    if (std::exchange(ask.grant.lease_ends_mono_ns, 0) > 0) Unspend(ask);
+    if (ask.grant.lease_ends_mono_ns > 0) Unspend(ask);
+    ask.grant.lease_ends_mono_ns = 0;
   }
 }
 
@@ -109,7 +110,8 @@ void SharedStore::Unspend(const Ask& ask) {
   if (cell == nullptr) return;
   const LeasePlan plan;
   const LeaseView view{*ask.limit, plan, clock_.Now().mono_ns, remote_.history(), 0};
-  UnspendLease(view, ask.hits, *static_cast<Lease*>(shard.Beside(*cell)));
+  UnspendLease(view, ask.hits, ask.grant.lease_ends_mono_ns,
+               *static_cast<Lease*>(shard.Beside(*cell)));
 }
 
 void SharedStore::RefreshSoon(const Ask& ask) {
@@ -271,12 +273,19 @@ void SharedStore::Learn(Ask& ask, const RemoteReply& reply, int64_t sent_mono_ns
   CellTable::Shard& shard = cells_.ShardOf(ask.key);
   if (ask.op == Op::kRefund || ask.op == Op::kReset) {
     ShardLock lock(shard);
-    shard.Erase(ask.key);
+    Cell* const cell = shard.Find(ask.key);
+    if (cell != nullptr && leases_) {
+      cell->shared = {};  // what is leased stays good
+    } else if (cell != nullptr) {
+      shard.Erase(ask.key);
+    }
   } else if (!reply.decision.allowed && WorthNoting(ask)) {
     ShardLock lock(shard);
     Cell* cell = shard.Find(ask.key);
     if (cell == nullptr) cell = shard.Insert(ask.key, *ask.limit, now, Holds::kShared);
-    if (cell != nullptr) NoteDenied(ask, sent_mono_ns, *cell);
+    if (cell == nullptr) return;
+    NoteDenied(ask, sent_mono_ns, *cell);
+    if (leases_) KeepLease(shard, *cell);
   } else if (ask.op == Op::kReport || (ask.op == Op::kTake && reply.decision.allowed && !looked)) {
     policy_.NoteAdmitted(ask, now);
   }

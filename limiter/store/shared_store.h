@@ -17,6 +17,7 @@
 // between the two another request may come in, and then some keys of a denied request are charged
 // (the same race as in the reference; the memory store has none).
 
+#include <algorithm>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -96,6 +97,11 @@ class SharedStore : public Store {
   // Answers the ask if a lease or a remembered denial decides it.
   bool AnswerHere(Ask& ask, const Instant& now);
   static bool Outlasts(const Ask& ask, const AcquireOptions& options);
+  // A cell is not idle while its lease lives.
+  static void KeepLease(CellTable::Shard& shard, Cell& cell) ABSL_EXCLUSIVE_LOCKS_REQUIRED(shard) {
+    const Lease& lease = *static_cast<const Lease*>(shard.Beside(cell));
+    cell.idle_at_ns = std::max(cell.idle_at_ns, LeaseIdleAt(lease));
+  }
   bool Leases(const Ask& ask) const {
     return leases_ && ask.lease != nullptr && ask.op == Op::kTake && ask.hits > 0;
   }

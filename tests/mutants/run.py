@@ -94,7 +94,7 @@ SCRIPTS = Suite(
                "tests/differential/stores.cc", "tests/support/lua_store.cc",
                "tests/support/redis_process.cc"),
     HEADERS[:6] + ("limiter/core/descriptor.h", "limiter/core/unit.h",
-                   "limiter/store/redis/script_call.h", "limiter/store/redis/scripts.h",
+                   "limiter/store/lease_ask.h", "limiter/store/redis/script_call.h", "limiter/store/redis/scripts.h",
                    "tests/differential/core.h", "tests/differential/redis_client.h",
                    "tests/differential/stores.h", "tests/support/lua_store.h",
                    "tests/support/redis_process.h"),

@@ -37,14 +37,18 @@ uint64_t AboveShare(const Limit& share, int64_t wait_ns,
   uint64_t above = 0;
   uint64_t inside = 0;
   std::size_t first = 0;
-  for (const Fleet::OwnAdmission& last : own) {
+  for (std::size_t at = 0; at < own.size(); ++at) {
+    const Fleet::OwnAdmission& last = own[at];
     inside += last.admission.hits;
     const auto left = [&](const StoreTime& time) {
       const StoreTime& now = last.admission.time;
-      if (fixed) return time.wall_ns / share.window_ns != now.wall_ns / share.window_ns;
+      const int64_t wall_ns = time.wall_ns - wait_ns;
+      if (fixed) return wall_ns / share.window_ns != now.wall_ns / share.window_ns;
       return time.mono_ns <= now.mono_ns - share.window_ns + wait_ns;
     };
-    for (; left(own[first].admission.time); ++first) inside -= own[first].admission.hits;
+    for (; first <= at && left(own[first].admission.time); ++first) {
+      inside -= own[first].admission.hits;
+    }
     if (last.by_policy && inside > share.hits) above = std::max(above, inside - share.hits);
   }
   return above;

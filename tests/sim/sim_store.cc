@@ -32,6 +32,7 @@ SimStore::SimStore(World& world, const std::vector<KeySpec>& keys, int nodes, in
       clock_(world, kWallStartNs, kWallStartNs, drift_ppm),
       granted_since_snapshot_(keys.size()),
       leased_(static_cast<std::size_t>(nodes) * keys.size()),
+      out_(keys.size()),
       calls_by_key_(keys.size()),
       window_(keys.size(), -1) {
   for (const Script& script : AllScripts()) lua_.Load(script.sha1, script.text);
@@ -71,7 +72,10 @@ void SimStore::Witness(const About& about, const std::vector<int64_t>& numbers) 
   if (about.op != Op::kTake || numbers.size() < 4) return;
   const auto granted = static_cast<uint64_t>(numbers[2]);
   granted_since_snapshot_[static_cast<std::size_t>(about.key)] += granted;
-  if (granted > about.hits) leased_[Index(about.node, about.key)] += granted - about.hits;
+  if (granted > about.hits) {
+    leased_[Index(about.node, about.key)] += granted - about.hits;
+    NoteOut(static_cast<std::size_t>(about.key), granted - about.hits);
+  }
 }
 
 // I3: a bucket is never further than empty, the window of a fixed window never goes back.
@@ -112,16 +116,25 @@ void SimStore::Thaw() {
   backlog_.clear();
 }
 
+void SimStore::NoteOut(std::size_t key, uint64_t hits) {
+  const int64_t window = Now().wall_ns / keys_[key].limit.window_ns;
+  if (out_[key].window != window) out_[key] = {window, 0};
+  out_[key].hits += hits;
+}
+
 void SimStore::StepClock(int64_t ns) {
   Exception exception;
   exception.kind = Exception::Kind::kStep;
   exception.before = Now();
   clock_.StepWall(ns);
   exception.after = Now();
-  for (const KeySpec& spec : keys_) {
-    // Only a window's count is lost by a step back; a clamped bucket only has less.
-    const bool more = ns > 0 || spec.limit.algorithm == Algorithm::kFixedWindow;
-    exception.hits.push_back(more ? spec.limit.capacity : 0);
+  for (std::size_t i = 0; i < keys_.size(); ++i) {
+    const Limit& limit = keys_[i].limit;
+    // Only a window's count is lost by a step back; a clamped bucket only has less. What is out on
+    // leases of the window that was is then spent in the one that comes again.
+    const bool fixed = limit.algorithm == Algorithm::kFixedWindow;
+    const uint64_t out = fixed && ns < 0 ? out_[i].hits : 0;
+    exception.hits.push_back(ns > 0 || fixed ? limit.capacity + out : 0);
   }
   exceptions_.push_back(std::move(exception));
   std::fill(window_.begin(), window_.end(), -1);

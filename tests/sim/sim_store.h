@@ -134,6 +134,13 @@ class SimStore {
   std::vector<uint64_t> granted_since_snapshot_;  // by key
   std::vector<Exception> exceptions_;
   std::vector<uint64_t> leased_;
+  // By key: hits leased in the newest window that any were leased in.
+  struct Out {
+    int64_t window = -1;
+    uint64_t hits = 0;
+  };
+  void NoteOut(std::size_t key, uint64_t hits);
+  std::vector<Out> out_;
   std::vector<uint64_t> calls_by_key_;
   std::vector<int64_t> window_;  // fixed_window: the newest one written, by key
   uint64_t calls_ = 0;

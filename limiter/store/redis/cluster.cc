@@ -13,6 +13,7 @@ namespace {
 constexpr int kRedirectsMax = 5;
 constexpr int64_t kTickNs = 50'000'000;
 constexpr int64_t kNodeUnusedNs = 60'000'000'000;
+constexpr int64_t kHandOverNs = 10'000'000'000;
 // Servers asked at once over connections of their own.
 constexpr std::size_t kCandidates = 3;
 // CLUSTER SLOTS of a cluster whose slots are scattered.
@@ -146,7 +147,8 @@ bool Cluster::Redirect(Routed& routed, Failure failure, std::string_view text) {
   if (node == nullptr) return false;
   routed.asking = failure == Failure::kAsk;
   if (!routed.asking) {
-    owners_[read->slot].store(node, std::memory_order_release);
+    Node* const before = owners_[read->slot].exchange(node, std::memory_order_acq_rel);
+    if (before != nullptr && before != node) before->lost_slots_ns = NowNs();
     RefreshSoon();
     if (read->slot == meta_slot_) AskMeta();
   }
@@ -194,6 +196,11 @@ void Cluster::OnNodeState(Node& node, PrimaryState state) {
     case PrimaryState::kIsolated:
       outages_.fetch_add(1, std::memory_order_relaxed);
       if (map_awaited_ == &node.map_sink()) map_awaited_ = nullptr;
+      // It handed its slots over, and is gone or a replica now: its last writes may be lost.
+      if (node.lost_slots_ns > 0 && NowNs() - node.lost_slots_ns < kHandOverNs) {
+        node.lost_slots_ns = 0;
+        listener_.OnFailover();
+      }
       listener_.OnLost();
       RefreshSoon();
   }
@@ -286,7 +293,9 @@ void Cluster::Refresh() {
   const std::size_t count = node_count_.load(std::memory_order_relaxed);
   for (std::size_t i = 0; i < count; ++i) {
     Node& node = *nodes_[next_asked_++ % count];
-    if (!node.up() || !node.primary().Send(kMapCommand, nullptr, node.map_sink())) continue;
+    if (!node.up() || !node.map_sink().knows ||
+        !node.primary().Send(kMapCommand, nullptr, node.map_sink()))
+      continue;
     map_awaited_ = &node.map_sink();
     return;
   }
@@ -296,6 +305,7 @@ void Cluster::Refresh() {
     return;
   }
   backoff_.NoteAttempt(refreshed_ns_);
+  for (std::size_t i = 0; i < count; ++i) nodes_[i]->map_sink().knows = true;
   auto map = std::make_shared<std::vector<SlotRange>>();
   inquiry_.Ask(
       Candidates(), std::string(kMapCommand),
@@ -349,7 +359,8 @@ void Cluster::OnMap(const std::vector<SlotRange>& map) {
   bool taken_over = false;  // from a primary that is gone: its last writes may be
   const Node* const meta_before = OwnerOf(meta_slot_);
   for (uint32_t slot = 0; slot < kSlots; ++slot) {
-    const Node* const before = owners_[slot].exchange(owners[slot], std::memory_order_acq_rel);
+    Node* const before = owners_[slot].exchange(owners[slot], std::memory_order_acq_rel);
+    if (before != nullptr && before != owners[slot]) before->lost_slots_ns = refreshed_ns_;
     taken_over = taken_over || (before != nullptr && owners[slot] != nullptr &&
                                 before != owners[slot] && !before->up());
   }

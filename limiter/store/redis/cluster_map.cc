@@ -65,10 +65,10 @@ absl::StatusOr<std::vector<SlotRange>> ReadClusterSlots(const redisReply& reply,
     }
     // None: the one that was asked goes by the host it was asked at. "?": nobody knows.
     const std::string_view host = TextOf(*primary.element[0]);
-    if (host == "?") continue;
+    if (host == "?") continue;  // and so is a server without a port for this kind of client
     const std::optional<RedisAddress> address =
         HostAndPort(host.empty() ? asked.host : host, absl::StrCat(primary.element[1]->integer));
-    if (!address.has_value()) return NoSlots("a primary that has no host and no port");
+    if (!address.has_value()) continue;
     ranges.push_back({static_cast<Slot>(range.element[0]->integer),
                       static_cast<Slot>(range.element[1]->integer), *address});
   }
@@ -94,8 +94,8 @@ absl::StatusOr<Redirection> ReadRedirection(std::string_view text, const RedisAd
       HostAndPort(host.empty() ? asked.host : host, where.substr(colon + 1));
   Slot read = 0;
   const auto [end, error] = std::from_chars(slot.data(), slot.data() + slot.size(), read);
-  if (!address.has_value() || error != std::errc() || end != slot.data() + slot.size() ||
-      read >= kSlots) {
+  if (!address.has_value() || host == "?" || error != std::errc() ||
+      end != slot.data() + slot.size() || read >= kSlots) {
     return no_redirection();
   }
   return Redirection{read, *address};

@@ -23,15 +23,19 @@ class Cluster::MapSink final : public CommandSink {
   void OnReply(const redisReply& reply) override {
     if (!Awaited()) return;
     const absl::StatusOr<std::vector<SlotRange>> map = ReadClusterSlots(reply, asked_);
-    if (map.ok()) {
+    knows = map.ok() && !map->empty();
+    if (knows) {
       cluster_.OnMap(*map);
     } else {
-      cluster_.OnNoMap(std::string(map.status().message()));
+      cluster_.OnNoMap(map.ok() ? "it knows no slots" : std::string(map.status().message()));
     }
   }
   void OnFailure(Failure /*failure*/, std::string_view text) override {
+    knows = false;
     if (Awaited()) cluster_.OnNoMap(std::string(text));
   }
+
+  bool knows = true;  // it had a map when it was asked last
 
  private:
   bool Awaited() {
@@ -57,6 +61,8 @@ class Cluster::Node final : private Primary::AddressSource, private Primary::Lis
     started_ns_ = now_ns;
     used_ns = now_ns;
     timeouts_ = 0;
+    lost_slots_ns = 0;
+    map_sink_.knows = true;
     idle_ = false;
     starting_.store(true, std::memory_order_release);
     primary_.Start();
@@ -96,7 +102,8 @@ class Cluster::Node final : private Primary::AddressSource, private Primary::Lis
   MapSink& map_sink() { return map_sink_; }
 
   std::vector<Routed*> parked;
-  int64_t used_ns = 0;  // when a command was sent to it, or would have been
+  int64_t used_ns = 0;        // when a command was sent to it, or would have been
+  int64_t lost_slots_ns = 0;  // when another primary was named for a slot of its
 
  private:
   static constexpr int kStartTimeouts = 3;

@@ -8,7 +8,9 @@ namespace weir {
 class Inquiry::Asker final : private Reach::Owner, private CommandSink {
  public:
   Asker(Inquiry& owner, const RedisAddress& server)
-      : owner_(owner), server_(server), reach_(owner.environment_, owner.options_, *this) {}
+      : owner_(owner),
+        server_(server),
+        reach_(owner.environment_, owner.options_, owner.names_, *this) {}
 
   void Begin() { reach_.Begin(server_); }
   void End() {
@@ -52,7 +54,7 @@ class Inquiry::Asker final : private Reach::Owner, private CommandSink {
 };
 
 Inquiry::Inquiry(const Primary::Environment& environment, ReachOptions options)
-    : environment_(environment), options_(std::move(options)) {
+    : environment_(environment), options_(std::move(options)), names_(environment) {
   end_.reset(event_new(
       environment_.base, -1, 0,
       [](evutil_socket_t, short, void* self) { static_cast<Inquiry*>(self)->Finish(); }, this));

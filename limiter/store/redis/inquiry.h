@@ -52,6 +52,7 @@ class Inquiry {
 
   const Primary::Environment environment_;
   const ReachOptions options_;
+  Names names_;
   std::unique_ptr<event, FreeEvent> end_;  // its time is over, or it has its answer
   std::vector<std::unique_ptr<Asker>> askers_;
   std::string wire_;

@@ -9,12 +9,45 @@ namespace weir {
 namespace {
 
 constexpr std::size_t kSocketsOfName = 4;
+constexpr int64_t kNameKnownNs = 5'000'000'000;
 
 }  // namespace
 
-Reach::Reach(const Primary::Environment& environment, const ReachOptions& options, Owner& owner)
-    : environment_(environment),
-      options_(options),
+void Names::Find(const RedisAddress& address, Told told) {
+  std::optional<std::vector<SocketAddress>> numeric = ResolveNumeric(address);
+  if (numeric.has_value()) {
+    told(*std::move(numeric));
+    return;
+  }
+  std::string key = RedisAddressText(address);
+  Name& name = names_[key];
+  const int64_t age_ns = environment_.clock.Now().mono_ns - name.known_mono_ns;
+  if (name.sockets.ok() && age_ns < kNameKnownNs) {
+    told(name.sockets);
+    return;
+  }
+  name.waiting.push_back(std::move(told));
+  if (name.waiting.size() > 1) return;
+  environment_.resolver.Post([&loop = environment_.loop, address, key = std::move(key),
+                              weak = std::weak_ptr<Names*>(alive_)] {
+    loop.Post([weak, key, resolved = ResolveName(address, kSocketsOfName)] {
+      if (const std::shared_ptr<Names*> alive = weak.lock()) (*alive)->OnFound(key, resolved);
+    });
+  });
+}
+
+void Names::OnFound(const std::string& key, Sockets sockets) {
+  Name& name = names_[key];
+  name.sockets = std::move(sockets);
+  name.known_mono_ns = environment_.clock.Now().mono_ns;
+  const Sockets found = name.sockets;
+  for (const Told& told : std::exchange(name.waiting, {})) told(found);
+}
+
+Reach::Reach(const Primary::Environment& environment, const ReachOptions& options, Names& names,
+             Owner& owner)
+    : options_(options),
+      names_(names),
       owner_(owner),
       alive_(std::make_shared<Reach*>(this)),
       login_sink_(*this),
@@ -23,20 +56,14 @@ Reach::Reach(const Primary::Environment& environment, const ReachOptions& option
 void Reach::Begin(const RedisAddress& server) {
   server_ = server;
   trying_ = true;
+  reached_ = false;
   ++attempt_;
-  std::optional<std::vector<SocketAddress>> known = ResolveNumeric(server_);
-  if (known.has_value()) {
-    OnResolved(*std::move(known));
-    return;
-  }
-  environment_.resolver.Post([&loop = environment_.loop, name = server_,
-                              weak = std::weak_ptr<Reach*>(alive_), attempt = attempt_] {
-    loop.Post([weak, attempt, resolved = ResolveName(name, kSocketsOfName)] {
-      const std::shared_ptr<Reach*> alive = weak.lock();
-      if (alive == nullptr) return;
-      Reach& reach = **alive;
-      if (reach.trying_ && reach.attempt_ == attempt) reach.OnResolved(resolved);
-    });
+  names_.Find(server_, [weak = std::weak_ptr<Reach*>(alive_),
+                        attempt = attempt_](const Names::Sockets& sockets) {
+    const std::shared_ptr<Reach*> alive = weak.lock();
+    if (alive == nullptr) return;
+    Reach& reach = **alive;
+    if (reach.trying_ && reach.attempt_ == attempt) reach.OnResolved(sockets);
   });
 }
 
@@ -45,12 +72,12 @@ void Reach::End() {
   link_.Close("the connection is not needed any more");
 }
 
-void Reach::OnResolved(absl::StatusOr<std::vector<SocketAddress>> sockets) {
+void Reach::OnResolved(const Names::Sockets& sockets) {
   if (!sockets.ok()) {
     Give(std::string(sockets.status().message()));
     return;
   }
-  sockets_ = *std::move(sockets);
+  sockets_ = *sockets;
   next_ = 0;
   ConnectNext("no address");
 }
@@ -69,6 +96,7 @@ void Reach::Give(std::string_view why) {
 }
 
 void Reach::OnUp() {
+  reached_ = true;
   RedisLogin login;
   if (options_.login != nullptr) login = options_.login();
   std::string wire;
@@ -82,12 +110,11 @@ void Reach::OnUp() {
   link_.Flush();
 }
 
-void Reach::OnDown(Failure failure, std::string_view text) {
-  const bool connecting = failure == Failure::kRefused || failure == Failure::kUnreachable;
-  if (connecting) {
-    ConnectNext(text);
-  } else {
+void Reach::OnDown(Failure /*failure*/, std::string_view text) {
+  if (reached_) {
     Give(text);
+  } else {
+    ConnectNext(text);
   }
 }
 

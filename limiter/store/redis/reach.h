@@ -10,6 +10,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -20,6 +21,32 @@
 #include "limiter/store/redis/primary.h"
 
 namespace weir {
+
+// Looks names up, each once at a time and no more often than every few seconds: searches that end
+// before a slow answer came find it there the next time.
+class Names {
+ public:
+  using Sockets = absl::StatusOr<std::vector<SocketAddress>>;
+  using Told = std::function<void(const Sockets&)>;
+
+  explicit Names(const Primary::Environment& environment)
+      : environment_(environment), alive_(std::make_shared<Names*>(this)) {}
+
+  // `told` is called once, now or later, on the loop's thread; never if the names are gone by then.
+  void Find(const RedisAddress& address, Told told);
+
+ private:
+  struct Name {
+    Sockets sockets = absl::UnknownError("never looked up");
+    int64_t known_mono_ns = 0;
+    std::vector<Told> waiting;  // for the answer under way
+  };
+  void OnFound(const std::string& key, Sockets sockets);
+
+  const Primary::Environment environment_;
+  const std::shared_ptr<Names*> alive_;  // callbacks look here whether this object still lives
+  std::map<std::string, Name> names_;
+};
 
 struct ReachOptions {
   std::function<RedisLogin()> login;  // asked on each connection; null: none
@@ -43,7 +70,8 @@ class Reach final : private Link::Owner {
   };
 
   // All of it outlives the reach; the environment as Primary has it.
-  Reach(const Primary::Environment& environment, const ReachOptions& options, Owner& owner);
+  Reach(const Primary::Environment& environment, const ReachOptions& options, Names& names,
+        Owner& owner);
   ~Reach() { End(); }
 
   // REQUIRES: not begun, ended or unreached. The owner may be told within the call.
@@ -62,7 +90,7 @@ class Reach final : private Link::Owner {
     Reach& reach_;
   };
 
-  void OnResolved(absl::StatusOr<std::vector<SocketAddress>> sockets);
+  void OnResolved(const Names::Sockets& sockets);
   void ConnectNext(std::string_view why);
   void Give(std::string_view why);  // up
   void OnUp() override;
@@ -70,8 +98,8 @@ class Reach final : private Link::Owner {
   bool OnPush(const redisReply& reply) override { return owner_.OnPush(reply); }
   void OnDown(Failure failure, std::string_view text) override;
 
-  const Primary::Environment environment_;
   const ReachOptions& options_;
+  Names& names_;
   Owner& owner_;
   // Callbacks from elsewhere look here whether this object still lives.
   const std::shared_ptr<Reach*> alive_;
@@ -82,6 +110,7 @@ class Reach final : private Link::Owner {
   std::size_t next_ = 0;
   uint64_t attempt_ = 0;
   bool trying_ = false;
+  bool reached_ = false;
 };
 
 }  // namespace weir

@@ -85,7 +85,7 @@ class RedisRemote::Call final : public CommandSink {
     key_ = StoreKey(remote_.options_.key_prefix, call.key);
     record_.clear();
     if (call_.op == Op::kReset && !SendOne(Op::kPeek)) return false;
-    if (call_.with_record && !SendRead()) return false;
+    if (call_.with_record) SendRead();
     return SendOne(call_.op) || owed_ > 0;
   }
 
@@ -327,13 +327,13 @@ uint64_t RedisRemote::redirects() const {
   return main_->redirects() + (per_second_ == nullptr ? 0 : per_second_->redirects());
 }
 
-void RedisRemote::OnLost() {
+void RedisRemote::TellConnected() {
   bool any = false;
   main_->Visit([&any](const Primary& primary) {
     const PrimaryState state = primary.state();
     any = any || state == PrimaryState::kConnected || state == PrimaryState::kSuspect;
   });
-  events_.connected(any);
+  events_.connected(any && (counters_ != nullptr || secret_known_.load(std::memory_order_relaxed)));
 }
 
 void RedisRemote::Visit(const std::function<void(const Primary&)>& visit) const {
@@ -376,7 +376,7 @@ void RedisRemote::OnMeta(const Meta& meta) {
 
 void RedisRemote::OnConnected() {
   if (counters_ == nullptr) AnnounceSelf();
-  events_.connected(true);
+  TellConnected();
 }
 
 // More often at first: nodes that start together are to hear of each other soon.

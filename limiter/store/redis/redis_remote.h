@@ -98,7 +98,8 @@ class RedisRemote final : public Remote,
 
   void OnMeta(const Meta& meta) override;
   void OnConnected() override;
-  void OnLost() override;
+  void OnLost() override { TellConnected(); }
+  void TellConnected();
   void OnFailover() override {
     stats_.failovers.Add(1);
     history_.fetch_add(1, std::memory_order_release);

@@ -22,7 +22,7 @@
 #include "algorithms/limit.h"
 #include "limiter/core/descriptor.h"
 #include "limiter/store/redis/scripts.h"
-#include "limiter/store/remote.h"
+#include "limiter/store/lease_ask.h"
 
 namespace weir {
 

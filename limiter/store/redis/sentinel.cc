@@ -74,13 +74,13 @@ void SentinelAddress::Hint(const RedisAddress& address) {
 // their first word, and either may come first.
 class SentinelWatch::Watcher final : private Reach::Owner, private CommandSink {
  public:
-  Watcher(const Primary::Environment& environment, const SentinelWatch& watch,
+  Watcher(const Primary::Environment& environment, SentinelWatch& watch,
           const RedisAddress& sentinel, const BackoffOptions& backoff, uint64_t seed)
       : clock_(environment.clock),
         watch_(watch),
         sentinel_(sentinel),
         backoff_(backoff, seed),
-        reach_(environment, watch.options_.reach, *this) {
+        reach_(environment, watch.options_.reach, watch.names_, *this) {
     timer_.reset(event_new(
         environment.base, -1, 0,
         [](evutil_socket_t, short, void* self) { static_cast<Watcher*>(self)->OnTimer(); }, this));
@@ -165,7 +165,7 @@ class SentinelWatch::Watcher final : private Reach::Owner, private CommandSink {
 
 SentinelWatch::SentinelWatch(const Primary::Environment& environment, SentinelOptions options,
                              const BackoffOptions& backoff, uint64_t seed, Moved moved)
-    : options_(std::move(options)), moved_(std::move(moved)) {
+    : options_(std::move(options)), names_(environment), moved_(std::move(moved)) {
   BackoffOptions slow = backoff;
   slow.max_ns = std::max(slow.max_ns, kWatchBackoffMaxNs);
   for (const RedisAddress& sentinel : options_.sentinels) {

@@ -72,6 +72,7 @@ class SentinelWatch {
   class Watcher;
 
   const SentinelOptions options_;
+  Names names_;
   const Moved moved_;
   std::vector<std::unique_ptr<Watcher>> watchers_;
 };

@@ -188,9 +188,9 @@ TEST_F(LeaseTest, IsRenewedWhenAQuarterIsLeftOrTheEndIsNear) {
 TEST_F(LeaseTest, WhatADeniedRequestSpentCanBeSpentAgain) {
   Granted(5, 0, kSecond);
   EXPECT_TRUE(Spend(3));
-  UnspendLease(View(), 3, lease_);
+  UnspendLease(View(), 3, grant_.lease_ends_mono_ns, lease_);
   EXPECT_EQ(LiveHits(View(), lease_), 5u);
-  UnspendLease(View(), 1, lease_);  // more than was granted
+  UnspendLease(View(), 1, grant_.lease_ends_mono_ns, lease_);  // more than was granted
   EXPECT_EQ(LiveHits(View(), lease_), 5u);
 }
 

@@ -69,11 +69,20 @@ TEST(ReadClusterSlots, NothingElseIsAMap) {
        {"+OK\r\n", ":1\r\n", "$-1\r\n", "*1\r\n:1\r\n", "*1\r\n*2\r\n:0\r\n:1\r\n",
         "*1\r\n*3\r\n:0\r\n:1\r\n+a\r\n", "*1\r\n*3\r\n:5\r\n:4\r\n*2\r\n+a\r\n:1\r\n",
         "*1\r\n*3\r\n:0\r\n:16384\r\n*2\r\n+a\r\n:1\r\n",
-        "*1\r\n*3\r\n:-1\r\n:1\r\n*2\r\n+a\r\n:1\r\n", "*1\r\n*3\r\n:0\r\n:1\r\n*2\r\n+a\r\n:0\r\n",
-        "*1\r\n*3\r\n:0\r\n:1\r\n*2\r\n+a\r\n:65536\r\n",
-        "*1\r\n*3\r\n:0\r\n:1\r\n*2\r\n+a\r\n+b\r\n",
-        "*1\r\n*3\r\n:0\r\n:1\r\n*2\r\n$3\r\na b\r\n:1\r\n"}) {
+        "*1\r\n*3\r\n:-1\r\n:1\r\n*2\r\n+a\r\n:1\r\n",
+
+        "*1\r\n*3\r\n:0\r\n:1\r\n*2\r\n+a\r\n+b\r\n"}) {
     EXPECT_EQ(Read(wire).status().code(), absl::StatusCode::kInvalidArgument) << wire;
+  }
+}
+
+TEST(ReadClusterSlots, APrimaryThatCannotBeReachedIsLeftOut) {
+  for (const std::string primary : {"+a\r\n:0\r\n", "+a\r\n:65536\r\n", "$3\r\na b\r\n:1\r\n"}) {
+    const auto map =
+        Read("*2\r\n*3\r\n:0\r\n:1\r\n*2\r\n" + primary + "*3\r\n:2\r\n:3\r\n*2\r\n+b\r\n:7\r\n");
+    ASSERT_TRUE(map.ok()) << map.status();
+    ASSERT_EQ(map->size(), 1u) << primary;
+    EXPECT_EQ((*map)[0].first, 2);
   }
 }
 
@@ -93,7 +102,8 @@ TEST(ReadRedirection, NamesSlotAndServer) {
 TEST(ReadRedirection, NothingElseIsOne) {
   for (const std::string text :
        {"", "MOVED", "MOVED 1", "MOVED x a:1", "MOVED 16384 a:1", "MOVED -1 a:1", "MOVED 1 a",
-        "MOVED 1 a:0", "MOVED 1 a:65536", "MOVED 1 a:b", "MOVED 1 a b:1", "MOVED 1 \x01:1"}) {
+        "MOVED 1 a:0", "MOVED 1 ?:6379", "MOVED 1 a:65536", "MOVED 1 a:b", "MOVED 1 a b:1",
+        "MOVED 1 \x01:1"}) {
     EXPECT_FALSE(ReadRedirection(text, kAsked).ok()) << text;
   }
 }

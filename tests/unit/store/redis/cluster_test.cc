@@ -290,6 +290,38 @@ TEST_F(ClusterTest, AReplicaThatTookOverIsFound) {
   EXPECT_EQ(listener_.failovers, 1);
 }
 
+TEST_F(ClusterTest, AServerThatForgotTheClusterWipesNothing) {
+  Start();
+  ASSERT_TRUE(AllUp());
+  for (std::size_t server = 0; server < 3; ++server) {
+    extra_[server] = [this, server](const Arguments& arguments) -> std::optional<Answer> {
+      if (arguments[0] == "CLUSTER") return Answer{"*0\r\n"};
+      if (arguments[0] == "GET" && server == 0) return Answer{"-MOVED 7 " + To(1) + "\r\n"};
+      return std::nullopt;
+    };
+  }
+  EXPECT_EQ(Ask(7), 1);
+  ASSERT_TRUE(loop_.Until([&] { return listener_.Noted("knows no slots"); }));
+  EXPECT_TRUE(cluster_->Reachable(0));
+  EXPECT_TRUE(cluster_->Reachable(16383));
+  // Who knew none is not asked again before the others, and the seeds, were.
+  extra_[2] = nullptr;
+  map_ = {{0, 16383, 2}};
+  EXPECT_TRUE(loop_.Until([&] { return Ask(6000) == 2; }));
+}
+
+TEST_F(ClusterTest, OneThatHandedOverAndIsAReplicaNowMayHaveLostWrites) {
+  options_.primary.ping_interval_ns = 10'000'000;
+  Add();
+  Start();
+  ASSERT_TRUE(AllUp());
+  Says(1, "-MOVED 6000 " + To(3) + "\r\n");
+  map_[1].owner = 3;
+  EXPECT_EQ(Ask(6000), 3);
+  fakes_[1]->role = "slave";  // which its INFO says within a second
+  EXPECT_TRUE(loop_.Until([&] { return listener_.failovers == 1; }));
+}
+
 TEST_F(ClusterTest, OneThatServesNothingAnyMoreIsLetGo) {
   Add();
   Start();
