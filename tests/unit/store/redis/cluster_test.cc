@@ -351,7 +351,7 @@ TEST_F(ClusterTest, AFrozenServerHoldsUpNoMap) {
   options_.primary.ping_interval_ns = 20'000'000;
   Start();
   ASSERT_TRUE(AllUp());
-  for (const std::size_t frozen : {0, 1}) fakes_[frozen]->SetFrozen(true);
+  for (const std::size_t frozen : {std::size_t{0}, std::size_t{1}}) fakes_[frozen]->SetFrozen(true);
   ASSERT_TRUE(loop_.Until([&] { return !cluster_->Reachable(0) && !cluster_->Reachable(6000); }));
   map_ = {{0, 16383, 2}};
   ASSERT_TRUE(loop_.Until([&] { return cluster_->Reachable(0) && cluster_->Reachable(6000); }));
