@@ -38,7 +38,7 @@ ClusterOptions Prepared(ClusterOptions options) {
 }  // namespace
 
 Cluster::Cluster(const Primary::Environment& environment, Topology::Listener& listener,
-                 ClusterOptions options)
+                 const ClusterOptions& options)
     : environment_(environment),
       listener_(listener),
       options_(Prepared(options)),

@@ -46,7 +46,7 @@ class Cluster final : public Topology {
  public:
   // The environment and the listener outlive the cluster.
   Cluster(const Primary::Environment& environment, Topology::Listener& listener,
-          ClusterOptions options);
+          const ClusterOptions& options);
   ~Cluster() override;
 
   void Start() override;

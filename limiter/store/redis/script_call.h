@@ -21,8 +21,8 @@
 #include "algorithms/decision.h"
 #include "algorithms/limit.h"
 #include "limiter/core/descriptor.h"
-#include "limiter/store/redis/scripts.h"
 #include "limiter/store/lease_ask.h"
+#include "limiter/store/redis/scripts.h"
 
 namespace weir {
 
