@@ -22,12 +22,6 @@ constexpr std::size_t kMapBytesMax = std::size_t{8} << 20;
 constexpr std::string_view kMapCommand = "*2\r\n$7\r\nCLUSTER\r\n$5\r\nSLOTS\r\n";
 constexpr std::string_view kAskingCommand = "*1\r\n$6\r\nASKING\r\n";
 
-timeval ToTimeval(int64_t ns) {
-  ns = std::max<int64_t>(ns, 0);
-  return {static_cast<time_t>(ns / 1'000'000'000),
-          static_cast<suseconds_t>(ns % 1'000'000'000 / 1'000)};
-}
-
 ClusterOptions Prepared(ClusterOptions options) {
   options.primary.with_meta = false;
   options.primary.link.reply_bytes_max =
@@ -208,8 +202,7 @@ void Cluster::OnNodeState(Node& node, PrimaryState state) {
 
 void Cluster::ArmTick() {
   if (event_pending(tick_.get(), EV_TIMEOUT, nullptr) != 0) return;
-  const timeval in = ToTimeval(kTickNs);
-  event_add(tick_.get(), &in);
+  StartTimer(tick_, kTickNs);
 }
 
 void Cluster::OnTick() {
@@ -281,8 +274,7 @@ void Cluster::RefreshSoon() {
 
 void Cluster::ArmRefresh(int64_t in_ns) {
   refresh_due_ns_ = NowNs() + in_ns;
-  const timeval in = ToTimeval(in_ns);
-  event_add(refresh_timer_.get(), &in);
+  StartTimer(refresh_timer_, in_ns);
 }
 
 void Cluster::Refresh() {

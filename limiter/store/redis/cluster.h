@@ -25,6 +25,7 @@
 
 #include "limiter/store/redis/backoff.h"
 #include "limiter/store/redis/cluster_map.h"
+#include "limiter/store/redis/event.h"
 #include "limiter/store/redis/inquiry.h"
 #include "limiter/store/redis/note_limit.h"
 #include "limiter/store/redis/primary.h"
@@ -64,10 +65,6 @@ class Cluster final : public Topology {
   class MetaSink;
   class MapSink;
   class IgnoreSink;
-  struct FreeEvent {
-    void operator()(event* e) const { event_free(e); }
-  };
-  using Event = std::unique_ptr<event, FreeEvent>;
   enum NoteKind : std::size_t { kMapNote, kNoMapNote, kMetaNote, kRedirectionNote, kNoteKinds };
 
   static constexpr std::size_t kNodesMax = 1024;  // a cluster has a thousand servers at most

@@ -8,6 +8,7 @@
 #include <string>
 #include <string_view>
 
+#include "limiter/store/redis/address.h"
 #include "limiter/store/redis/failure.h"
 
 namespace weir {
@@ -27,6 +28,9 @@ class CommandSink {
 
 // Appends the command in RESP, every argument a bulk string.
 void AppendCommand(std::string& wire, std::initializer_list<std::string_view> arguments);
+
+// Appends AUTH, in the form that the login takes; nothing without a password.
+void AppendLogin(std::string& wire, const RedisLogin& login);
 
 inline std::string_view TextOf(const redisReply& reply) {
   return reply.str == nullptr ? std::string_view() : std::string_view(reply.str, reply.len);

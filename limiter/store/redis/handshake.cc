@@ -30,11 +30,8 @@ void Handshake::Begin(const HandshakePlan& plan) {
     AppendCommand(wire, arguments);
     Say(kind, wire);
   };
-  if (!plan.login.user.empty()) {
-    say(Kind::kAuth, {"AUTH", plan.login.user, plan.login.password});
-  } else if (!plan.login.password.empty()) {
-    say(Kind::kAuth, {"AUTH", plan.login.password});
-  }
+  AppendLogin(wire, plan.login);
+  if (!wire.empty()) Say(Kind::kAuth, wire);
   if (plan.db != 0) say(Kind::kSelect, {"SELECT", absl::StrCat(plan.db)});
   if (!plan.client_name.empty()) say(Kind::kName, {"CLIENT", "SETNAME", plan.client_name});
   say(Kind::kServer, {"INFO", "server"});

@@ -73,10 +73,7 @@ void Inquiry::Ask(const std::vector<RedisAddress>& servers, std::string wire, Re
   wire_ = std::move(wire);
   read_ = std::move(read);
   done_ = std::move(done);
-  const int64_t in_ns = options_.link.connect_timeout_ns;
-  const timeval in = {static_cast<time_t>(in_ns / 1'000'000'000),
-                      static_cast<suseconds_t>(in_ns % 1'000'000'000 / 1'000)};
-  event_add(end_.get(), &in);
+  StartTimer(end_, options_.link.connect_timeout_ns);
   for (const RedisAddress& server : servers) {
     askers_.push_back(std::make_unique<Asker>(*this, server));
   }

@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "limiter/store/redis/event.h"
 #include "limiter/store/redis/primary.h"
 #include "limiter/store/redis/reach.h"
 
@@ -42,9 +43,6 @@ class Inquiry {
 
  private:
   class Asker;
-  struct FreeEvent {
-    void operator()(event* e) const { event_free(e); }
-  };
 
   // An asker knows more than before.
   void OnProgress();
@@ -53,7 +51,7 @@ class Inquiry {
   const Primary::Environment environment_;
   const ReachOptions options_;
   Names names_;
-  std::unique_ptr<event, FreeEvent> end_;  // its time is over, or it has its answer
+  Event end_;  // its time is over, or it has its answer
   std::vector<std::unique_ptr<Asker>> askers_;
   std::string wire_;
   Read read_;

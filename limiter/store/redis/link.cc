@@ -23,11 +23,6 @@ constexpr int kReadsMax = 16;                 // in one turn of the loop
 // An output that has been larger gives its memory back once it is written.
 constexpr std::size_t kOutputKeptBytes = 256 << 10;
 
-timeval ToTimeval(int64_t ns) {
-  return {static_cast<time_t>(ns / 1'000'000'000),
-          static_cast<suseconds_t>(ns % 1'000'000'000 / 1'000)};
-}
-
 }  // namespace
 
 void AppendCommand(std::string& wire, std::initializer_list<std::string_view> arguments) {
@@ -35,6 +30,14 @@ void AppendCommand(std::string& wire, std::initializer_list<std::string_view> ar
   for (const std::string_view argument : arguments) {
     absl::StrAppend(&wire, "$", argument.size(), "\r\n");
     wire.append(argument).append("\r\n");
+  }
+}
+
+void AppendLogin(std::string& wire, const RedisLogin& login) {
+  if (!login.user.empty()) {
+    AppendCommand(wire, {"AUTH", login.user, login.password});
+  } else if (!login.password.empty()) {
+    AppendCommand(wire, {"AUTH", login.password});
   }
 }
 
@@ -90,8 +93,7 @@ void Link::Connect(const SocketAddress& address, const std::string& host) {
   readable_.reset(event_new(base_, fd_, EV_READ | EV_PERSIST, callback, this));
   writable_.reset(event_new(base_, fd_, EV_WRITE, callback, this));
   event_add(writable_.get(), nullptr);
-  const timeval timeout = ToTimeval(options_.connect_timeout_ns);
-  event_add(timer_.get(), &timeout);
+  StartTimer(timer_, options_.connect_timeout_ns);
 }
 
 void Link::OnEvent() {
@@ -265,8 +267,7 @@ void Link::FailIo(const Io& io) {
 void Link::FailSoon(Failure failure, std::string text) {
   soon_ = failure;
   soon_text_ = std::move(text);
-  const timeval now{};
-  event_add(timer_.get(), &now);
+  StartTimer(timer_, 0);
 }
 
 void Link::Fail(Failure failure, const std::string& text) {

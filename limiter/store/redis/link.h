@@ -16,6 +16,7 @@
 
 #include "limiter/core/clock.h"
 #include "limiter/store/redis/command.h"
+#include "limiter/store/redis/event.h"
 #include "limiter/store/redis/failure.h"
 #include "limiter/store/redis/reply_decoder.h"
 #include "limiter/store/redis/stream.h"
@@ -80,10 +81,6 @@ class Link {
 
  private:
   enum class Stage { kClosed, kConnecting, kHandshaking, kUp };
-  struct FreeEvent {
-    void operator()(event* e) const { event_free(e); }
-  };
-  using Event = std::unique_ptr<event, FreeEvent>;
 
   void OnEvent();  // the socket can be read, or written where that was asked for
   void OnConnected();

@@ -26,17 +26,6 @@ void Set(std::atomic<T>& value, T to) {
   value.store(to, std::memory_order_relaxed);
 }
 
-timeval ToTimeval(int64_t ns) {
-  ns = std::max<int64_t>(ns, 0);
-  return {static_cast<time_t>(ns / 1'000'000'000),
-          static_cast<suseconds_t>(ns % 1'000'000'000 / 1'000)};
-}
-
-void Add(event* e, int64_t ns) {
-  const timeval in = ToTimeval(ns);
-  event_add(e, &in);
-}
-
 }  // namespace
 
 std::string_view NameOf(PrimaryState state) {
@@ -94,7 +83,7 @@ Primary::~Primary() {
   link_.Close("the connection was given up");
 }
 
-Primary::Event Primary::NewEvent(short what, event_callback_fn callback) {
+Event Primary::NewEvent(short what, event_callback_fn callback) {
   return Event(event_new(environment_.base, -1, what, callback, this));
 }
 
@@ -125,14 +114,14 @@ void Primary::Wait(bool fresh) {
   stage_ = Stage::kWaiting;
   const int64_t now_ns = environment_.clock.Now().mono_ns;
   attempt_due_ns_ = backoff_.NextNs(now_ns, fresh);
-  Add(timer_.get(), attempt_due_ns_ - now_ns);
+  StartTimer(timer_, attempt_due_ns_ - now_ns);
 }
 
 void Primary::OnWaited() {
   // libevent counts from the beginning of its turn, and may be early by as long as a turn takes.
   const int64_t early_ns = attempt_due_ns_ - environment_.clock.Now().mono_ns;
   if (early_ns > 0) {
-    Add(timer_.get(), early_ns + kTimerNs);
+    StartTimer(timer_, early_ns + kTimerNs);
   } else {
     BeginAttempt();
   }
@@ -202,7 +191,7 @@ void Primary::ConnectNext() {
 
 void Primary::OnUp() {
   stage_ = Stage::kHandshaking;
-  Add(timer_.get(), options_.handshake_timeout_ns);
+  StartTimer(timer_, options_.handshake_timeout_ns);
   HandshakePlan plan;
   if (options_.login != nullptr) plan.login = options_.login();
   plan.db = options_.db;
@@ -258,7 +247,7 @@ void Primary::OnHandshakeDone(const HandshakeResult& result) {
   }
   Note(NoteLevel::kInfo, kConnectedNote,
        absl::StrCat(addresses_[address_index_].text, ": connected to Redis ", result.version));
-  Add(ping_timer_.get(), options_.ping_interval_ns);
+  StartTimer(ping_timer_, options_.ping_interval_ns);
   if (result.meta.has_value()) {
     proposal_ = *result.meta;
     listener_.OnMeta(*result.meta);
@@ -294,7 +283,7 @@ void Primary::Reconnect(std::string_view why) {
   } else if (stage_ == Stage::kWaiting) {
     const int64_t now_ns = environment_.clock.Now().mono_ns;
     attempt_due_ns_ = std::min(attempt_due_ns_, backoff_.SoonNs(now_ns));
-    Add(timer_.get(), attempt_due_ns_ - now_ns);
+    StartTimer(timer_, attempt_due_ns_ - now_ns);
   }
 }
 
@@ -392,7 +381,7 @@ void Primary::NoteReplicationId(std::string_view id) {
 void Primary::ArmOwed(int64_t in_ns) {
   if (owed_armed_) return;
   owed_armed_ = true;
-  Add(owed_timer_.get(), in_ns);
+  StartTimer(owed_timer_, in_ns);
 }
 
 void Primary::CheckOwed() {

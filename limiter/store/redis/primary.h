@@ -40,6 +40,7 @@
 #include "limiter/store/redis/address.h"
 #include "limiter/store/redis/backoff.h"
 #include "limiter/store/redis/command.h"
+#include "limiter/store/redis/event.h"
 #include "limiter/store/redis/failure.h"
 #include "limiter/store/redis/handshake.h"
 #include "limiter/store/redis/link.h"
@@ -224,10 +225,6 @@ class Primary final : private Link::Owner, private Handshake::Owner {
     bool pending = false;
     std::unique_ptr<OwnSink> sink;
   };
-  struct FreeEvent {
-    void operator()(event* e) const { event_free(e); }
-  };
-  using Event = std::unique_ptr<event, FreeEvent>;
 
   Event NewEvent(short what, event_callback_fn callback);
 

@@ -100,11 +100,7 @@ void Reach::OnUp() {
   RedisLogin login;
   if (options_.login != nullptr) login = options_.login();
   std::string wire;
-  if (!login.user.empty()) {
-    AppendCommand(wire, {"AUTH", login.user, login.password});
-  } else if (!login.password.empty()) {
-    AppendCommand(wire, {"AUTH", login.password});
-  }
+  AppendLogin(wire, login);
   if (!wire.empty()) link_.Send(wire, login_sink_);
   owner_.OnReached(link_);
   link_.Flush();

@@ -384,9 +384,7 @@ void RedisRemote::ArmNodesTimer() {
   constexpr int kEarlyBeats = 5;
   const int64_t wait_ns =
       beats_++ < kEarlyBeats ? options_.nodes_interval_ns / 5 : options_.nodes_interval_ns;
-  const timeval wait{static_cast<time_t>(wait_ns / kSecondNs),
-                     static_cast<suseconds_t>(wait_ns % kSecondNs / 1000)};
-  event_add(nodes_timer_.get(), &wait);
+  StartTimer(nodes_timer_, wait_ns);
 }
 
 void RedisRemote::AnnounceSelf() {

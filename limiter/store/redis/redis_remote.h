@@ -22,6 +22,7 @@
 #include "limiter/core/counters.h"
 #include "limiter/core/key.h"
 #include "limiter/store/redis/counter_remote.h"
+#include "limiter/store/redis/event.h"
 #include "limiter/store/redis/topology.h"
 #include "limiter/store/remote.h"
 
@@ -92,9 +93,6 @@ class RedisRemote final : public Remote,
  private:
   class Call;
   class NodesCall;
-  struct FreeEvent {
-    void operator()(event* e) const { event_free(e); }
-  };
 
   void OnMeta(const Meta& meta) override;
   void OnConnected() override;
@@ -139,7 +137,7 @@ class RedisRemote final : public Remote,
   std::vector<std::unique_ptr<Call>> calls_;
   std::vector<Call*> free_calls_;
   std::unique_ptr<NodesCall> nodes_call_;
-  std::unique_ptr<event, FreeEvent> nodes_timer_;
+  Event nodes_timer_;
   int beats_ = 0;
   std::array<int, 12> node_counts_{};  // of the last minute
   std::size_t node_counts_next_ = 0;

@@ -8,6 +8,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "limiter/store/redis/event.h"
 
 namespace weir {
 namespace {
@@ -89,20 +90,10 @@ class SentinelWatch::Watcher final : private Reach::Owner, private CommandSink {
   void Start() { Wait(); }
 
  private:
-  struct FreeEvent {
-    void operator()(event* e) const { event_free(e); }
-  };
-
-  void Arm(int64_t in_ns) {
-    const timeval in = {static_cast<time_t>(in_ns / 1'000'000'000),
-                        static_cast<suseconds_t>(in_ns % 1'000'000'000 / 1'000)};
-    event_add(timer_.get(), &in);
-  }
-
   void Wait() {
     up_ = false;
     const int64_t now_ns = clock_.Now().mono_ns;
-    Arm(std::max<int64_t>(backoff_.NextNs(now_ns, false) - now_ns, 0));
+    StartTimer(timer_, backoff_.NextNs(now_ns, false) - now_ns);
   }
 
   void OnTimer() {
@@ -123,7 +114,7 @@ class SentinelWatch::Watcher final : private Reach::Owner, private CommandSink {
     AppendCommand(wire, command);
     reach_.link().Send(wire, *this);
     reach_.link().Flush();
-    Arm(kPingNs);
+    StartTimer(timer_, kPingNs);
   }
 
   void OnReached(Link& /*link*/) override {
@@ -156,7 +147,7 @@ class SentinelWatch::Watcher final : private Reach::Owner, private CommandSink {
   Clock& clock_;
   const SentinelWatch& watch_;
   const RedisAddress sentinel_;
-  std::unique_ptr<event, FreeEvent> timer_;  // a pause, or until the next PING
+  Event timer_;  // a pause, or until the next PING
   Backoff backoff_;
   bool up_ = false;
   bool ping_owed_ = false;

@@ -100,10 +100,8 @@ void StoreLoop::Turn() {
     event_del(timer_.get());
     return;
   }
-  const int64_t wait_ns = std::max<int64_t>(next_ns - clock_.Now().mono_ns, 0);
-  const timeval wait{static_cast<time_t>(wait_ns / 1'000'000'000),
-                     static_cast<suseconds_t>(wait_ns % 1'000'000'000 / 1'000 + 1)};
-  event_add(timer_.get(), &wait);
+  // A microsecond more, because what is left of one is cut off.
+  StartTimer(timer_, std::max<int64_t>(next_ns - clock_.Now().mono_ns, 0) + 1'000);
 }
 
 }  // namespace weir

@@ -15,6 +15,7 @@
 #include "limiter/core/clock.h"
 #include "limiter/core/executor.h"
 #include "limiter/core/mutex.h"
+#include "limiter/store/redis/event.h"
 
 namespace weir {
 
@@ -37,21 +38,16 @@ class StoreLoop : public Executor {
   void Post(std::function<void()> task) override;
 
  private:
-  template <auto kFree>
-  struct Free {
-    template <typename T>
-    void operator()(T* t) const {
-      kFree(t);
-    }
+  struct FreeBase {
+    void operator()(event_base* base) const { event_base_free(base); }
   };
-  using Event = std::unique_ptr<event, Free<&event_free>>;
 
   void OnWake();
   void Turn();
 
   Clock& clock_;
   const std::function<int64_t()> turn_;
-  std::unique_ptr<event_base, Free<&event_base_free>> base_;
+  std::unique_ptr<event_base, FreeBase> base_;
   int wake_fd_ = -1;
   Event wake_;
   Event timer_;
