@@ -46,7 +46,7 @@ class Flights::Flight final : public RemoteSink {
     for (std::size_t i = 0; i < all.size(); ++i) {
       Ask* const ask = all[i].waiter->waiting();
       const bool served =
-          (owned && i == 0) || reply == nullptr || ask == nullptr || flights_.ServeHere(*ask, plan);
+          (owned && i == 0) || reply == nullptr || ask == nullptr || flights_.ServeHere(*ask);
       if (served) {
         all[i].waiter->OnServed(reply != nullptr);
       } else {
@@ -74,18 +74,19 @@ class Flights::Flight final : public RemoteSink {
       if (reply != nullptr && first != nullptr) Grant(*reply, 0, *first, now);
       return;
     }
-    Lease& lease = *static_cast<Lease*>(shard.Beside(*cell));
-    lease.calling_until_mono_ns = 0;
+    Lease& lease = LeaseOf(shard, *cell);
+    lease.quiet_until_mono_ns = lease.hungry_until_mono_ns;
     if (reply == nullptr) return;
     lease.counters = counters;
-    const LeaseView view{limit, plan, now.mono_ns, history, now.wall_ns};
+    const LeaseView view{limit, now.mono_ns, history, now.wall_ns};
     // Granted by a store that may have forgotten it since: only who waited is served.
     if (history == flights_.remote_.history()) {
       NoteGranted(view, *reply, own, sent_mono_ns, lease);
     }
     if (first != nullptr) Grant(*reply, LiveHits(view, lease), *first, now);
     NoteEmpty(*reply, first, now, *cell, lease);
-    cell->idle_at_ns = std::max(cell->idle_at_ns, LeaseIdleAt(lease));
+    lease.quiet_until_mono_ns = lease.hungry_until_mono_ns;
+    KeepCell(lease, *cell);
   }
 
   void Grant(const RemoteReply& reply, uint64_t live, Ask& ask, const Instant& now) {
@@ -227,9 +228,8 @@ bool Flights::Launch(Flight& flight) {
     ShardLock lock(shard);
     Cell* const cell = shard.Find(flight.key);
     if (cell != nullptr) {
-      Lease& lease = *static_cast<Lease*>(shard.Beside(*cell));
-      const LeaseView view{flight.limit, flight.plan, flight.sent_mono_ns, flight.history, 0};
-      call.lease = AskForLease(view, waiting, options_, lease);
+      const LeaseView view{flight.limit, flight.sent_mono_ns, flight.history, 0};
+      call.lease = AskForLease(view, flight.plan, waiting, options_, LeaseOf(shard, *cell));
     }
   }
   // The plan may have ended since somebody joined: then each is charged for itself alone.
@@ -240,15 +240,14 @@ bool Flights::Launch(Flight& flight) {
   return false;
 }
 
-bool Flights::ServeHere(Ask& ask, const LeasePlan& plan) {
+bool Flights::ServeHere(Ask& ask) {
   CellTable::Shard& shard = cells_.ShardOf(ask.key);
   ShardLock lock(shard);
   Cell* const cell = shard.Find(ask.key);
   if (cell == nullptr) return false;
   const Instant now = clock_.Now();
-  const LeaseView view{*ask.limit, plan, now.mono_ns, remote_.history(), now.wall_ns};
-  return SpendLease(view, ask, *static_cast<Lease*>(shard.Beside(*cell))) ||
-         AnswerDenied(*cell, now, ask);
+  const LeaseView view{*ask.limit, now.mono_ns, remote_.history(), now.wall_ns};
+  return SpendLease(view, ask, LeaseOf(shard, *cell)) || AnswerDenied(*cell, now, ask);
 }
 
 void Flights::GiveBackAll() {
@@ -265,7 +264,7 @@ void Flights::GiveBackAll() {
     for (uint32_t i = 0; i < shard.used(); ++i) {
       Cell& cell = shard.at(i);
       if (cell.algorithm != Algorithm::kFixedWindow || shard.Find(cell.key) != &cell) continue;
-      Lease& lease = *static_cast<Lease*>(shard.Beside(cell));
+      Lease& lease = LeaseOf(shard, cell);
       if (lease.history != remote_.history() || lease.window_ns == 0) continue;
       RemoteCall call;
       call.lease = AskToGiveBack(now_mono_ns, lease);

@@ -79,7 +79,7 @@ class Flights {
   Flight& TakeFlight();
   bool Launch(Flight& flight);
   // Serves a waiter from what the cell of its key holds. False: the store must be asked.
-  bool ServeHere(Ask& ask, const LeasePlan& plan);
+  bool ServeHere(Ask& ask);
   int64_t Pace();
 
   const LeaseOptions options_;

@@ -7,9 +7,16 @@
 namespace weir {
 namespace {
 
-bool Live(const LeaseView& view, const Lease& lease, const Lease::Slot& slot) {
-  return slot.hits > 0 && view.now_mono_ns < slot.expires_mono_ns &&
-         lease.history == view.history && lease.limit_hits == view.limit.hits;
+constexpr int kSlots = 2;
+
+bool SameGrantor(const LeaseView& view, const Lease& lease) {
+  return lease.history == view.history && lease.limit_hits == view.limit.hits;
+}
+
+// The hits of a slot that can be spent.
+uint16_t Live(const LeaseView& view, const Lease& lease, int slot) {
+  const bool live = view.now_mono_ns < lease.ends_mono_ns[slot] && SameGrantor(view, lease);
+  return live ? lease.hits[slot] : 0;
 }
 
 uint16_t WantOf(const Lease& lease) { return std::max<uint16_t>(lease.want, 1); }
@@ -25,39 +32,49 @@ void Expired(Lease& lease, uint64_t hits) {
   if (lease.counters != nullptr) lease.counters->expired.fetch_add(hits, std::memory_order_relaxed);
 }
 
+void Returned(Lease& lease, uint64_t hits) {
+  if (lease.counters != nullptr) {
+    lease.counters->returned.fetch_add(hits, std::memory_order_relaxed);
+  }
+}
+
 // Takes the hits that cannot be spent any more out of a slot. Those of a fixed window are kept to
 // be given back, if the store may still have that window.
-void Retire(const LeaseView& view, Lease& lease, Lease::Slot& slot) {
-  const uint32_t hits = std::exchange(slot.hits, 0);
+void Retire(const LeaseView& view, Lease& lease, int slot) {
+  const uint16_t hits = std::exchange(lease.hits[slot], 0);
   if (hits == 0) return;
-  slot.began_mono_ns = 0;  // it says nothing of how fast hits go
-  if (hits > slot.granted / 2) {
+  lease.began_mono_ns[slot] = 0;  // it says nothing of how fast hits go
+  const uint32_t granted = lease.granted[slot];
+  if (hits > granted / 2) {
+    const uint32_t spent = std::min<uint32_t>(granted - hits, kLeaseWantMax);
     Halve(lease);
-    lease.want = std::clamp<uint16_t>(
-        static_cast<uint16_t>(std::min<uint32_t>(slot.granted - hits, kLeaseWantMax)), 1,
-        lease.want);
+    lease.want = std::clamp<uint16_t>(static_cast<uint16_t>(spent), 1, lease.want);
   }
-  const bool same = lease.history == view.history && lease.limit_hits == view.limit.hits;
-  if (view.limit.algorithm != Algorithm::kFixedWindow || !same) {
+  if (view.limit.algorithm != Algorithm::kFixedWindow || !SameGrantor(view, lease)) {
     Expired(lease, hits);
     return;
   }
-  if (lease.back_window != slot.window) {
-    Expired(lease, lease.back_hits);
-    lease.back_hits = 0;
-    lease.back_window = slot.window;
+  if (lease.back_window != lease.window[slot]) {
+    Expired(lease, std::exchange(lease.back_hits, 0));
+    lease.back_window = lease.window[slot];
   }
   lease.back_hits += hits;
 }
 
+void Move(Lease& lease, int from, int to) {
+  lease.hits[to] = std::exchange(lease.hits[from], 0);
+  lease.ends_mono_ns[to] = lease.ends_mono_ns[from];
+  lease.granted[to] = lease.granted[from];
+  lease.began_mono_ns[to] = lease.began_mono_ns[from];
+  lease.window[to] = lease.window[from];
+}
+
 // Afterwards the first slot is live, or none is.
 void Sweep(const LeaseView& view, Lease& lease) {
-  for (Lease::Slot& slot : lease.slots) {
-    if (!Live(view, lease, slot)) Retire(view, lease, slot);
+  for (int slot = 0; slot < kSlots; ++slot) {
+    if (Live(view, lease, slot) == 0) Retire(view, lease, slot);
   }
-  if (lease.slots[0].hits == 0 && lease.slots[1].hits > 0) {
-    std::swap(lease.slots[0], lease.slots[1]);
-  }
+  if (lease.hits[0] == 0 && lease.hits[1] > 0) Move(lease, 1, 0);
 }
 
 // What another primary granted is not given back to this one.
@@ -100,14 +117,12 @@ LeasePlan LeasePlanOf(const Limit& limit, const LeaseOptions& options) {
 }
 
 bool SpendLease(const LeaseView& view, Ask& ask, Lease& lease) {
-  Lease::Slot& first = lease.slots[0];
-  Lease::Slot& second = lease.slots[1];
-  if (!Live(view, lease, first)) Sweep(view, lease);
+  if (Live(view, lease, 0) == 0) Sweep(view, lease);
   const uint64_t live = LiveHits(view, lease);
   if (live == 0 || ask.hits > live) return false;
-  const auto from_first = static_cast<uint32_t>(std::min<uint64_t>(ask.hits, first.hits));
-  first.hits -= from_first;
-  second.hits -= static_cast<uint32_t>(ask.hits - from_first);
+  const auto from_first = static_cast<uint16_t>(std::min<uint64_t>(ask.hits, lease.hits[0]));
+  lease.hits[0] = static_cast<uint16_t>(lease.hits[0] - from_first);
+  lease.hits[1] = static_cast<uint16_t>(lease.hits[1] - (ask.hits - from_first));
   NoteSpent(view, static_cast<uint32_t>(ask.hits), lease);
   const uint64_t left = live - ask.hits;
   Grant grant;
@@ -122,9 +137,9 @@ bool SpendLease(const LeaseView& view, Ask& ask, Lease& lease) {
   }
   grant.remaining_before = std::min<uint64_t>(lease.remaining + live, view.limit.capacity);
   grant.source = Source::kLease;
-  grant.lease_ends_mono_ns = first.expires_mono_ns;
+  grant.lease_ends_mono_ns = lease.ends_mono_ns[0];
   if (ask.hits > from_first) {
-    grant.lease_ends_mono_ns = std::min(first.expires_mono_ns, second.expires_mono_ns);
+    grant.lease_ends_mono_ns = std::min(lease.ends_mono_ns[0], lease.ends_mono_ns[1]);
   }
   ask.grant = grant;
   return true;
@@ -132,49 +147,44 @@ bool SpendLease(const LeaseView& view, Ask& ask, Lease& lease) {
 
 void UnspendLease(const LeaseView& view, uint64_t hits, int64_t ends_mono_ns, Lease& lease) {
   // To the one that ends first, whichever they came from.
-  Lease::Slot& first = lease.slots[0];
-  const bool same = lease.history == view.history && lease.limit_hits == view.limit.hits;
-  if (same && view.now_mono_ns < first.expires_mono_ns && first.expires_mono_ns <= ends_mono_ns &&
-      hits <= first.granted - first.hits) {
-    first.hits += static_cast<uint32_t>(hits);
+  const int64_t first_ends_mono_ns = lease.ends_mono_ns[0];
+  const uint64_t after = lease.hits[0] + hits;
+  if (SameGrantor(view, lease) && view.now_mono_ns < first_ends_mono_ns &&
+      first_ends_mono_ns <= ends_mono_ns &&
+      after <= std::min<uint64_t>(lease.granted[0], kLeaseWantMax)) {
+    lease.hits[0] = static_cast<uint16_t>(after);
   }
 }
 
 bool WantsRefresh(const LeaseView& view, const Lease& lease, int64_t rtt_ns) {
-  if (lease.calling_until_mono_ns > view.now_mono_ns ||
-      lease.hungry_until_mono_ns > view.now_mono_ns || lease.slots[1].hits > 0) {
-    return false;
-  }
-  const Lease::Slot& first = lease.slots[0];
-  return first.hits <= WantOf(lease) / 4 || first.expires_mono_ns - view.now_mono_ns <= 2 * rtt_ns;
+  if (lease.quiet_until_mono_ns > view.now_mono_ns || lease.hits[1] > 0) return false;
+  return lease.hits[0] <= WantOf(lease) / 4 ||
+         lease.ends_mono_ns[0] - view.now_mono_ns <= 2 * rtt_ns;
 }
 
-LeaseAsk AskForLease(const LeaseView& view, uint64_t waiting, const LeaseOptions& options,
-                     Lease& lease) {
+LeaseAsk AskForLease(const LeaseView& view, const LeasePlan& plan, uint64_t waiting,
+                     const LeaseOptions& options, Lease& lease) {
   Sweep(view, lease);
   ForgetBack(view, lease);
   // The newest hits there were: what became of them says how many the next should be.
-  const Lease::Slot& newest = lease.slots[0].began_mono_ns >= lease.slots[1].began_mono_ns
-                                  ? lease.slots[0]
-                                  : lease.slots[1];
-  if (newest.began_mono_ns > 0 && newest.hits <= newest.granted / 4) {
-    const int64_t lasted_ns = view.now_mono_ns - newest.began_mono_ns;
-    if (lasted_ns <= view.plan.target_life_ns) {
+  const int newest = lease.began_mono_ns[0] >= lease.began_mono_ns[1] ? 0 : 1;
+  const uint32_t granted = lease.granted[newest];
+  if (lease.began_mono_ns[newest] > 0 && lease.hits[newest] <= granted / 4) {
+    const int64_t lasted_ns = view.now_mono_ns - lease.began_mono_ns[newest];
+    if (lasted_ns <= plan.target_life_ns) {
       // More would not have helped where the store gave less than was asked for.
-      if (newest.granted >= WantOf(lease)) Double(lease);
-    } else if (lasted_ns > 3 * view.plan.target_life_ns) {
+      if (granted >= WantOf(lease)) Double(lease);
+    } else if (lasted_ns > 3 * plan.target_life_ns) {
       Halve(lease);
     }
   }
   LeaseAsk ask;
   ask.want = std::max<uint64_t>(WantOf(lease), waiting);
   ask.share = lease.hungry_until_mono_ns > view.now_mono_ns ? 1 : options.share;
-  ask.life_ns = view.plan.life_ns;
+  ask.life_ns = plan.life_ns;
   ask.back_hits = std::exchange(lease.back_hits, 0);
   ask.back_window = lease.back_window;
-  if (ask.back_hits > 0 && lease.counters != nullptr) {
-    lease.counters->returned.fetch_add(ask.back_hits, std::memory_order_relaxed);
-  }
+  Returned(lease, ask.back_hits);
   return ask;
 }
 
@@ -182,10 +192,8 @@ void NoteGranted(const LeaseView& view, const RemoteReply& reply, uint64_t own,
                  int64_t sent_mono_ns, Lease& lease) {
   Sweep(view, lease);
   ForgetBack(view, lease);
-  if (lease.history != view.history || lease.limit_hits != view.limit.hits) {
-    lease.history = view.history;
-    lease.limit_hits = view.limit.hits;
-  }
+  lease.history = view.history;
+  lease.limit_hits = view.limit.hits;
   lease.window_ns = view.limit.window_ns;
   lease.remaining = static_cast<uint32_t>(reply.decision.remaining);
   lease.reset_at_mono_ns = reply.decision.reset_after_ns > kNeverNs - sent_mono_ns
@@ -193,30 +201,32 @@ void NoteGranted(const LeaseView& view, const RemoteReply& reply, uint64_t own,
                                : sent_mono_ns + reply.decision.reset_after_ns;
   if (reply.granted == 0) return;
   const uint64_t leased = reply.granted > own ? reply.granted - own : 0;
-  Lease::Slot slot;
-  slot.hits = static_cast<uint32_t>(leased);
-  slot.granted = static_cast<uint32_t>(reply.granted);
-  slot.began_mono_ns = sent_mono_ns;
-  slot.expires_mono_ns = sent_mono_ns + LifeLeft(reply.ttl_ns);
-  slot.window = reply.window;
   if (leased > 0 && lease.counters != nullptr) {
     // Before they can be spent: whoever reads what was spent first never sees more of it.
     lease.counters->granted.fetch_add(leased, std::memory_order_relaxed);
   }
-  Lease::Slot& to = lease.slots[0].hits == 0 ? lease.slots[0] : lease.slots[1];
-  if (to.hits > 0 && leased == 0) return;
-  if (to.hits > 0) {
+  const int to = lease.hits[0] == 0 ? 0 : 1;
+  const uint16_t held = lease.hits[to];
+  if (held > 0 && leased == 0) return;
+  int64_t ends_mono_ns = sent_mono_ns + LifeLeft(reply.ttl_ns);
+  uint64_t granted = reply.granted;
+  if (held > 0) {
     // Both are live: the two newer ones become one, which ends when the earlier of them does.
-    if (to.window != slot.window) {
-      Expired(lease, slot.hits);
+    if (lease.window[to] != reply.window) {
+      Expired(lease, leased);
       return;
     }
-    slot.hits += to.hits;
-    slot.granted += to.granted;
-    slot.expires_mono_ns = std::min(slot.expires_mono_ns, to.expires_mono_ns);
+    ends_mono_ns = std::min(ends_mono_ns, lease.ends_mono_ns[to]);
+    granted += lease.granted[to];
   }
-  to = slot;
-  if (!Live(view, lease, to)) Retire(view, lease, to);
+  const uint64_t hits = std::min<uint64_t>(held + leased, kLeaseWantMax);
+  Expired(lease, held + leased - hits);
+  lease.hits[to] = static_cast<uint16_t>(hits);
+  lease.ends_mono_ns[to] = ends_mono_ns;
+  lease.granted[to] = static_cast<uint32_t>(granted);
+  lease.began_mono_ns[to] = sent_mono_ns;
+  lease.window[to] = reply.window;
+  if (Live(view, lease, to) == 0) Retire(view, lease, to);
 }
 
 uint64_t TakeSpent(const LeaseView& view, Lease& lease) {
@@ -228,10 +238,10 @@ uint64_t TakeSpent(const LeaseView& view, Lease& lease) {
 
 LeaseAsk AskToGiveBack(int64_t now_mono_ns, Lease& lease) {
   LeaseAsk ask;
-  ask.back_window = std::max(lease.slots[0].window, lease.slots[1].window);
-  for (Lease::Slot& slot : lease.slots) {
-    const uint32_t hits = std::exchange(slot.hits, 0);
-    if (slot.window == ask.back_window && now_mono_ns < slot.expires_mono_ns) {
+  ask.back_window = std::max(lease.window[0], lease.window[1]);
+  for (int slot = 0; slot < kSlots; ++slot) {
+    const uint16_t hits = std::exchange(lease.hits[slot], 0);
+    if (lease.window[slot] == ask.back_window && now_mono_ns < lease.ends_mono_ns[slot]) {
       ask.back_hits += hits;
     } else {
       Expired(lease, hits);
@@ -239,23 +249,26 @@ LeaseAsk AskToGiveBack(int64_t now_mono_ns, Lease& lease) {
   }
   const uint32_t kept = std::exchange(lease.back_hits, 0);
   if (lease.back_window == ask.back_window) ask.back_hits += kept;
-  if (lease.counters != nullptr) {
-    lease.counters->returned.fetch_add(ask.back_hits, std::memory_order_relaxed);
-  }
+  Returned(lease, ask.back_hits);
   return ask;
 }
 
 uint64_t LiveHits(const LeaseView& view, const Lease& lease) {
-  uint64_t hits = 0;
-  for (const Lease::Slot& slot : lease.slots) {
-    if (Live(view, lease, slot)) hits += slot.hits;
-  }
-  return hits;
+  return uint64_t{Live(view, lease, 0)} + Live(view, lease, 1);
 }
 
-int64_t LeaseIdleAt(const Lease& lease) {
-  return std::max({lease.slots[0].expires_mono_ns, lease.slots[1].expires_mono_ns,
-                   lease.calling_until_mono_ns, lease.hungry_until_mono_ns});
+int64_t LiveUntil(const LeaseView& view, const Lease& lease) {
+  int64_t ends_mono_ns = kNeverNs;
+  for (int slot = 0; slot < kSlots; ++slot) {
+    if (Live(view, lease, slot) > 0)
+      ends_mono_ns = std::min(ends_mono_ns, lease.ends_mono_ns[slot]);
+  }
+  return ends_mono_ns;
+}
+
+void KeepCell(const Lease& lease, Cell& cell) {
+  cell.idle_at_ns = std::max({cell.idle_at_ns, lease.ends_mono_ns[0], lease.ends_mono_ns[1],
+                              lease.quiet_until_mono_ns, lease.hungry_until_mono_ns});
 }
 
 }  // namespace weir

@@ -15,6 +15,7 @@
 #include <cstdint>
 
 #include "algorithms/limit.h"
+#include "limiter/core/cell_table.h"
 #include "limiter/core/clock.h"
 #include "limiter/core/counters.h"
 #include "limiter/core/store.h"
@@ -46,39 +47,38 @@ LeasePlan LeasePlanOf(const Limit& limit, const LeaseOptions& options);
 
 // Of one key; all zero is a key never leased. Lies beside the key's cell.
 struct alignas(64) Lease {
-  struct Slot {
-    uint32_t hits = 0;     // not spent
-    uint32_t granted = 0;  // spent or not
-    int64_t began_mono_ns = 0;
-    int64_t expires_mono_ns = 0;
-    int64_t window = 0;  // fixed_window: it was granted in
-  };
-  Slot slots[2];
-  LeaseCounters* counters = nullptr;  // of the rule that leased last
+  // What a check reads, in one cache line. Slot 0 is the lease in use, slot 1 the next.
+  int64_t ends_mono_ns[2] = {};
   int64_t reset_at_mono_ns = 0;
-  int64_t calling_until_mono_ns = 0;  // a call for the key is under way
-  int64_t hungry_until_mono_ns = 0;   // the store had nothing left a moment ago
-  uint32_t limit_hits = 0;            // L that it was granted under
-  uint32_t history = 0;               // of the store that granted it
-  uint32_t remaining = 0;             // at the store, when it answered last
-  uint16_t want = 0;                  // hits to ask for; 0 is 1
-  // Expired hits of a fixed window, to be given back with the next call.
-  uint32_t back_hits = 0;
-  int64_t back_window = 0;
-  int64_t window_ns = 0;  // W
-  // Windows: hits spent in the aligned window of this node's clock that ends then, and in the one
-  // before; what the failure policy has been told of is taken out.
+  int64_t quiet_until_mono_ns = 0;  // no call ahead of need before: one is under way, or useless
+  // Windows: hits spent in the aligned window of this node's clock that ends then (and in the one
+  // before); what the failure policy has been told of is taken out.
   int64_t spent_end_ns = 0;
   uint32_t spent_now = 0;
+  uint32_t limit_hits = 0;  // L that it was granted under
+  uint32_t history = 0;     // of the store that granted it
+  uint32_t remaining = 0;   // at the store, when it answered last
+  uint16_t hits[2] = {};    // not spent
+  uint16_t want = 0;        // hits to ask for; 0 is 1
+  // The rest is for calls.
+  uint32_t granted[2] = {};  // spent or not
+  int64_t began_mono_ns[2] = {};
+  int64_t window[2] = {};  // fixed_window: they were granted in
+  // Expired hits of a fixed window, to be given back with the next call.
+  int64_t back_window = 0;
+  uint32_t back_hits = 0;
   uint32_t spent_before = 0;
+  int64_t hungry_until_mono_ns = 0;   // the store had nothing left a moment ago
+  int64_t window_ns = 0;              // W
+  LeaseCounters* counters = nullptr;  // of the rule that leased last
 };
 
 static_assert(sizeof(Lease) % 64 == 0);  // so that cells stay aligned
+static_assert(offsetof(Lease, granted) <= 64);
 
 // What is known beside the lease when a check is to be answered.
 struct LeaseView {
   const Limit& limit;
-  const LeasePlan& plan;
   int64_t now_mono_ns = 0;
   uint32_t history = 0;  // of the store now
   int64_t now_wall_ns = 0;
@@ -97,8 +97,8 @@ bool WantsRefresh(const LeaseView& view, const Lease& lease, int64_t rtt_ns);
 // What to ask the store for with a call that is about to be sent: adapts the size to how the last
 // hits went, and takes what is to be given back out of the lease (before it is sent: a hit that is
 // given back cannot be spent). `waiting`: hits of those who wait for this call.
-LeaseAsk AskForLease(const LeaseView& view, uint64_t waiting, const LeaseOptions& options,
-                     Lease& lease);
+LeaseAsk AskForLease(const LeaseView& view, const LeasePlan& plan, uint64_t waiting,
+                     const LeaseOptions& options, Lease& lease);
 
 // The store's answer to a call sent at `sent_mono_ns` that charged `own` hits for who waited.
 void NoteGranted(const LeaseView& view, const RemoteReply& reply, uint64_t own,
@@ -108,14 +108,22 @@ void NoteGranted(const LeaseView& view, const RemoteReply& reply, uint64_t own,
 // they count as told of afterwards.
 uint64_t TakeSpent(const LeaseView& view, Lease& lease);
 
+// Of a key's cell. REQUIRES: the table was made for leases.
+inline Lease& LeaseOf(CellTable::Shard& shard, const Cell& cell)
+    ABSL_EXCLUSIVE_LOCKS_REQUIRED(shard) {
+  return *static_cast<Lease*>(shard.Beside(cell));
+}
+
 // Hits that can be spent now.
 uint64_t LiveHits(const LeaseView& view, const Lease& lease);
+// When the first of them end; kNeverNs: there are none.
+int64_t LiveUntil(const LeaseView& view, const Lease& lease);
 
 // Takes all hits that can be given back out of the lease (fixed windows), for a node that stops. 0:
 // none.
 LeaseAsk AskToGiveBack(int64_t now_mono_ns, Lease& lease);
 
-// Until when the lease says anything, on the monotonic clock.
-int64_t LeaseIdleAt(const Lease& lease);
+// The cell is not idle while its lease says anything.
+void KeepCell(const Lease& lease, Cell& cell);
 
 }  // namespace weir

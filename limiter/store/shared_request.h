@@ -61,11 +61,7 @@ class SharedStore::Request {
       }
       AnswerByPolicy(i, now);
     }
-    if (!leases_) {
-      Verdict verdict = options_.verdict;
-      for (const Ask& ask : asks_) verdict.Add(ask.weight, ask.grant.decision.allowed);
-      if (!verdict.allowed()) store_.UnspendAll(asks_);
-    }
+    if (!leases_) store_.UnspendIfDenied(asks_, options_.verdict);
     store_.stats_.wait_timeouts.fetch_add(1, std::memory_order_relaxed);
     TellAnswered();
   }
@@ -243,7 +239,7 @@ class SharedStore::Request {
       if (slots_[i].state == Slot::State::kLooked) JudgeWithEarlier(i);
       verdict.Add(asks_[i].weight, asks_[i].grant.decision.allowed);
     }
-    if (!verdict.allowed()) store_.UnspendAll(asks_);
+    store_.UnspendIfDenied(asks_, options_.verdict);
     phase_ = Phase::kCharge;
     bool any = false;
     for (std::size_t i = 0; i < slots_.size(); ++i) {

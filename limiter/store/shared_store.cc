@@ -13,11 +13,10 @@
 #include "limiter/store/shared_request.h"
 
 namespace weir {
-
 namespace {
 
 // When a call for a key that nobody heard of again no longer keeps others from being made.
-constexpr int64_t kCallingMaxNs = 1'000'000'000;
+constexpr int64_t kQuietMaxNs = 1'000'000'000;
 
 }  // namespace
 
@@ -46,17 +45,18 @@ bool SharedStore::AnswerHere(Ask& ask, const Instant& now) {
     const Cell* const cell = shard.Find(ask.key);
     if (cell == nullptr) return false;
     if (!Leases(ask)) return AnswerDenied(*cell, now, ask);
-    Lease& lease = *static_cast<Lease*>(shard.Beside(*cell));
-    const LeasePlan plan = flights_.PlanOf(*ask.limit);
-    // The clock is read under the lock: waiting for it may have outlasted the lease.
-    const Instant fresh = clock_.Now();
-    const LeaseView view{*ask.limit, plan, fresh.mono_ns, remote_.history(), fresh.wall_ns};
+    Lease& lease = LeaseOf(shard, *cell);
+    const LeaseView view = ViewOf(*ask.limit, now);
     if (!SpendLease(view, ask, lease)) return AnswerDenied(*cell, now, ask);
-    refresh = plan.life_ns > 0 && WantsRefresh(view, lease, flights_.rtt_ns());
-    if (refresh) lease.calling_until_mono_ns = view.now_mono_ns + kCallingMaxNs;
+    refresh = WantsRefresh(view, lease, flights_.rtt_ns());
+    if (refresh) lease.quiet_until_mono_ns = now.mono_ns + kQuietMaxNs;
   }
-  if (refresh) RefreshSoon(ask);
+  if (refresh && flights_.PlanOf(*ask.limit).life_ns > 0) RefreshSoon(ask);
   return true;
+}
+
+LeaseView SharedStore::ViewOf(const Limit& limit, const Instant& now) const {
+  return {limit, now.mono_ns, remote_.history(), now.wall_ns};
 }
 
 SharedStore::Leased SharedStore::LeasedOf(const Limit& limit, const Key& key) {
@@ -64,16 +64,10 @@ SharedStore::Leased SharedStore::LeasedOf(const Limit& limit, const Key& key) {
   ShardLock lock(shard);
   const Cell* const cell = shard.Find(key);
   if (cell == nullptr || !leases_) return {};
-  const Lease& lease = *static_cast<const Lease*>(shard.Beside(*cell));
-  const LeasePlan plan;
-  const LeaseView view{limit, plan, clock_.Now().mono_ns, remote_.history(), 0};
-  Leased leased{LiveHits(view, lease), 0};
-  for (const Lease::Slot& slot : lease.slots) {
-    if (slot.hits == 0 || slot.expires_mono_ns <= view.now_mono_ns || leased.hits == 0) continue;
-    const bool first = leased.ends_mono_ns == 0 || slot.expires_mono_ns < leased.ends_mono_ns;
-    if (first) leased.ends_mono_ns = slot.expires_mono_ns;
-  }
-  return leased;
+  const Lease& lease = LeaseOf(shard, *cell);
+  const LeaseView view = ViewOf(limit, clock_.Now());
+  const uint64_t hits = LiveHits(view, lease);
+  return {hits, hits == 0 ? 0 : LiveUntil(view, lease)};
 }
 
 // The policy is for what no lease has hits for; and what was spent from leases is part of this
@@ -85,10 +79,8 @@ bool SharedStore::SpendOrTell(Ask& ask, const Instant& now) {
     ShardLock lock(shard);
     const Cell* const cell = shard.Find(ask.key);
     if (cell == nullptr) return false;
-    Lease& lease = *static_cast<Lease*>(shard.Beside(*cell));
-    const LeasePlan plan;
-    const Instant fresh = clock_.Now();
-    const LeaseView view{*ask.limit, plan, fresh.mono_ns, remote_.history(), fresh.wall_ns};
+    Lease& lease = LeaseOf(shard, *cell);
+    const LeaseView view = ViewOf(*ask.limit, now);
     if (SpendLease(view, ask, lease)) return true;
     spent.hits = TakeSpent(view, lease);
   }
@@ -96,22 +88,23 @@ bool SharedStore::SpendOrTell(Ask& ask, const Instant& now) {
   return false;
 }
 
-void SharedStore::UnspendAll(std::span<Ask> asks) {
+void SharedStore::UnspendIfDenied(std::span<Ask> asks, Verdict verdict) {
+  for (const Ask& ask : asks) verdict.Add(ask.weight, ask.grant.decision.allowed);
+  if (verdict.allowed()) return;
   for (Ask& ask : asks) {
     if (ask.grant.lease_ends_mono_ns > 0) Unspend(ask);
-    ask.grant.lease_ends_mono_ns = 0;
   }
 }
 
-void SharedStore::Unspend(const Ask& ask) {
+void SharedStore::Unspend(Ask& ask) {
   CellTable::Shard& shard = cells_.ShardOf(ask.key);
   ShardLock lock(shard);
   const Cell* const cell = shard.Find(ask.key);
-  if (cell == nullptr) return;
-  const LeasePlan plan;
-  const LeaseView view{*ask.limit, plan, clock_.Now().mono_ns, remote_.history(), 0};
-  UnspendLease(view, ask.hits, ask.grant.lease_ends_mono_ns,
-               *static_cast<Lease*>(shard.Beside(*cell)));
+  if (cell != nullptr) {
+    UnspendLease(ViewOf(*ask.limit, clock_.Now()), ask.hits, ask.grant.lease_ends_mono_ns,
+                 LeaseOf(shard, *cell));
+  }
+  ask.grant.lease_ends_mono_ns = 0;
 }
 
 void SharedStore::RefreshSoon(const Ask& ask) {
@@ -201,11 +194,7 @@ void SharedStore::Acquire(std::span<Ask> asks, const AcquireOptions& options, An
     for (std::size_t i = 0; i < asks.size(); ++i) {
       if (!here[i]) AnswerByPolicy(asks[i], options.now);
     }
-    if (together) {
-      Verdict verdict = options.verdict;
-      for (const Ask& ask : asks) verdict.Add(ask.weight, ask.grant.decision.allowed);
-      if (!verdict.allowed()) UnspendAll(asks);
-    }
+    if (together) UnspendIfDenied(asks, options.verdict);
     answered.OnAnswered();
     return;
   }
@@ -285,7 +274,7 @@ void SharedStore::Learn(Ask& ask, const RemoteReply& reply, int64_t sent_mono_ns
     if (cell == nullptr) cell = shard.Insert(ask.key, *ask.limit, now, Holds::kShared);
     if (cell == nullptr) return;
     NoteDenied(ask, sent_mono_ns, *cell);
-    if (leases_) KeepLease(shard, *cell);
+    if (leases_) KeepCell(LeaseOf(shard, *cell), *cell);
   } else if (ask.op == Op::kReport || (ask.op == Op::kTake && reply.decision.allowed && !looked)) {
     policy_.NoteAdmitted(ask, now);
   }

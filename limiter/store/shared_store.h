@@ -94,21 +94,19 @@ class SharedStore : public Store {
     bool operator>(const Wait& o) const { return deadline_mono_ns > o.deadline_mono_ns; }
   };
 
-  // Answers the ask if a lease or a remembered denial decides it.
+  // Answers the ask if a lease or a remembered denial decides it. `now` is the caller's: hits that
+  // ended since it was read were live when the request was here already, which is when it counts.
   bool AnswerHere(Ask& ask, const Instant& now);
   static bool Outlasts(const Ask& ask, const AcquireOptions& options);
-  // A cell is not idle while its lease lives.
-  static void KeepLease(CellTable::Shard& shard, Cell& cell) ABSL_EXCLUSIVE_LOCKS_REQUIRED(shard) {
-    const Lease& lease = *static_cast<const Lease*>(shard.Beside(cell));
-    cell.idle_at_ns = std::max(cell.idle_at_ns, LeaseIdleAt(lease));
-  }
+  LeaseView ViewOf(const Limit& limit, const Instant& now) const;
   bool Leases(const Ask& ask) const {
     return leases_ && ask.lease != nullptr && ask.op == Op::kTake && ask.hits > 0;
   }
   bool SpendOrTell(Ask& ask, const Instant& now);
-  // The request is denied: what some of its asks spent goes back.
-  void UnspendAll(std::span<Ask> asks);
-  void Unspend(const Ask& ask);
+  // What the asks spent of a request that is denied after all goes back. `verdict`: what else of it
+  // counts.
+  void UnspendIfDenied(std::span<Ask> asks, Verdict verdict);
+  void Unspend(Ask& ask);
   // A lease that will be needed soon, from any thread.
   void RefreshSoon(const Ask& ask);
   void AnswerByPolicy(Ask& ask, const Instant& now);

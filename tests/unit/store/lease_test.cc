@@ -22,7 +22,7 @@ class LeaseTest : public testing::Test {
     lease_.counters = &counters_;
   }
 
-  LeaseView View() const { return {limit_, plan_, now_, history_, now_}; }
+  LeaseView View() const { return {limit_, now_, history_, now_}; }
   // The store grants `granted` hits, `own` of them for who asked, for `ttl_ns` from now.
   void Granted(uint64_t granted, uint64_t own, int64_t ttl_ns, uint64_t remaining = 50,
                int64_t window = 1) {
@@ -42,7 +42,9 @@ class LeaseTest : public testing::Test {
     grant_ = ask.grant;
     return spent;
   }
-  LeaseAsk AskFor(uint64_t waiting = 0) { return AskForLease(View(), waiting, options_, lease_); }
+  LeaseAsk AskFor(uint64_t waiting = 0) {
+    return AskForLease(View(), plan_, waiting, options_, lease_);
+  }
   uint64_t Expired() const { return counters_.expired.load(); }
 
   LeaseOptions options_;
@@ -178,10 +180,10 @@ TEST_F(LeaseTest, IsRenewedWhenAQuarterIsLeftOrTheEndIsNear) {
   EXPECT_FALSE(WantsRefresh(View(), lease_, kMs));
   EXPECT_TRUE(Spend(6));
   EXPECT_TRUE(WantsRefresh(View(), lease_, kMs));
-  lease_.calling_until_mono_ns = now_ + kMs;  // a call is under way
+  lease_.quiet_until_mono_ns = now_ + kMs;  // a call is under way
   EXPECT_FALSE(WantsRefresh(View(), lease_, kMs));
   Granted(8, 0, kSecond);
-  lease_.calling_until_mono_ns = 0;
+  lease_.quiet_until_mono_ns = 0;
   EXPECT_FALSE(WantsRefresh(View(), lease_, kMs));  // the next one is here
 }
 
