@@ -68,16 +68,15 @@ std::vector<std::string> MakeLimit(const LimitSpec& spec, Limit* limit) {
 
 // The prices of a lease: a tenth of the burst while it lives; D of W + D + w at saturation.
 int64_t LeaseLifeMaxNs(const Limit& limit) {
-  constexpr int64_t kLongestNs = 10'000'000'000;
   switch (limit.algorithm) {
     case Algorithm::kTokenBucket:
-      return std::min(limit.burst_ns / 10, kLongestNs);
+      return std::min(limit.burst_ns / 10, kLeaseLifeMaxNs);
     case Algorithm::kSlidingWindow:
-      return std::min(limit.window_ns / 20, kLongestNs);
+      return std::min(limit.window_ns / 20, kLeaseLifeMaxNs);
     case Algorithm::kFixedWindow:
       break;
   }
-  return kLongestNs;
+  return kLeaseLifeMaxNs;
 }
 
 }  // namespace weir

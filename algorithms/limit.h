@@ -53,8 +53,10 @@ struct Limit {
 // expressed in integer nanoseconds), a precision outside 1..kPrecisionMax.
 std::vector<std::string> MakeLimit(const LimitSpec& spec, Limit* limit);
 
-// The longest life of a lease of this limit. All nodes that share a sliding window
-// must agree on it, whether they lease or not: what lies further ahead is a clock fault to them.
+inline constexpr int64_t kLeaseLifeMaxNs = 10'000'000'000;
+// The longest life of a lease of this limit, at most kLeaseLifeMaxNs. All nodes that share a
+// sliding window must agree on it, whether they lease or not: what lies further ahead is a clock
+// fault to them.
 int64_t LeaseLifeMaxNs(const Limit& limit);
 
 }  // namespace weir

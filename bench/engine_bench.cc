@@ -146,7 +146,9 @@ struct Fixture {
           .algorithm = algorithm, .hits = 1'000'000'000, .window_ns = 60 * kSecondNs};
       domain.descriptors.push_back(descriptor);
     }
-    engine.SetRules(RuleTable::Build({domain}, {}, series));
+    RuleTableOptions options;
+    options.leases = true;  // where the store has them
+    engine.SetRules(RuleTable::Build({domain}, options, series));
   }
 };
 

@@ -108,8 +108,11 @@ absl::StatusOr<RedisStoreOptions> RedisOptionsOf(const Settings& settings, const
                     .overflow = settings.overflow,
                     .waiting_max = settings.waiting_max,
                     .replicas = settings.replicas,
-                    .leases = settings.redis_leases,
-                    .lease = {}};
+                    .leases = SharesLeases(settings),
+                    .lease = {.target_life_ns = settings.lease_target_life_ns,
+                              .pace_ns = settings.lease_pace_ns,
+                              .share = settings.lease_share,
+                              .burst_ratio = settings.lease_burst_ratio}};
   options.key_prefix = settings.cache_key_prefix;
   if (SharesCounters(settings)) {
     options.counters = CounterOptions{.jitter_max_s = settings.expiration_jitter_max_ns / kSecondNs,

@@ -113,7 +113,7 @@ void AddDebugPages(const DebugPages& pages, HttpServer& server) {
     return Text(200, RlConfig(engine.rules().get()));
   });
   server.AddRoute("/rules", {"GET"}, [pages](const HttpRequest&) {
-    HttpResponse response = Text(200, RulesJson(pages.engine.rules().get(), pages.store()));
+    HttpResponse response = Text(200, RulesJson(pages.engine, pages.store()));
     response.content_type = kJson;
     return response;
   });

@@ -60,7 +60,7 @@ void AddDebugPages(const DebugPages& pages, HttpServer& server);
 // "shop.user: unit=MINUTE requests_per_unit=5, shadow_mode: false, quota_mode: false".
 std::string RlConfigLine(const Rule& rule);
 
-// The store and all rules, in file order, as a JSON object. `table` may be null: no rules.
-std::string RulesJson(const RuleTable* table, const StoreSummary& store);
+// The store and all rules of the engine, in file order, as a JSON object.
+std::string RulesJson(const Engine& engine, const StoreSummary& store);
 
 }  // namespace weir

@@ -1,3 +1,5 @@
+#include <atomic>
+#include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
 
@@ -77,7 +79,20 @@ Json StoreJson(const StoreSummary& store) {
   return item;
 }
 
-Json RuleJson(const Rule& rule) {
+Json LeaseJson(const LeaseState& lease, const LeaseCounters* counters) {
+  if (!lease.exact_because.empty()) return {{"exact_because", lease.exact_because}};
+  Json item;
+  item["life_seconds"] = static_cast<double>(lease.life_ns) / 1e9;
+  const auto count = [](const std::atomic<uint64_t>& hits) {
+    return hits.load(std::memory_order_relaxed);
+  };
+  item["hits_granted"] = count(counters->granted);
+  item["hits_expired"] = count(counters->expired);
+  item["hits_returned"] = count(counters->returned);
+  return item;
+}
+
+Json RuleJson(const Engine& engine, const Rule& rule) {
   Json item;
   item["domain"] = rule.domain;
   item["path"] = rule.path;
@@ -93,6 +108,7 @@ Json RuleJson(const Rule& rule) {
     if (rule.limit.algorithm == Algorithm::kTokenBucket) item["burst"] = rule.limit.capacity;
     if (rule.limit.precision > 0) item["precision"] = rule.limit.precision;
     item["consistency"] = ConsistencyText(rule.consistency);
+    item["lease"] = LeaseJson(engine.LeaseStateOf(rule), rule.lease_counters);
     item["on_store_failure"] = OnStoreFailureText(rule.on_store_failure);
   }
   item["shadow_mode"] = rule.shadow_mode;
@@ -103,12 +119,13 @@ Json RuleJson(const Rule& rule) {
 
 }  // namespace
 
-std::string RulesJson(const RuleTable* table, const StoreSummary& store) {
+std::string RulesJson(const Engine& engine, const StoreSummary& store) {
+  const std::shared_ptr<const RuleTable> table = engine.rules();
   Json all;
   all["store"] = StoreJson(store);
   all["rules"] = Json::array();
   if (table != nullptr) {
-    for (const Rule& rule : table->rules()) all["rules"].push_back(RuleJson(rule));
+    for (const Rule& rule : table->rules()) all["rules"].push_back(RuleJson(engine, rule));
   }
   return all.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
 }

@@ -50,7 +50,11 @@ struct Settings {
   // Limiting.
   ChargeDenied charge_denied = ChargeDenied::kFirst;
   Consistency consistency_default = Consistency::kLeased;
-  bool redis_leases = false;
+  bool redis_leases = true;
+  int64_t lease_target_life_ns = 200'000'000;
+  int64_t lease_pace_ns = 50'000'000;
+  uint32_t lease_share = 8;
+  float lease_burst_ratio = 0.1F;
   OnStoreFailure store_failure_default = OnStoreFailure::kLocalShare;
   bool shadow_mode = false;
   bool quota_mode = false;
@@ -166,6 +170,11 @@ struct Settings {
 inline bool SharesCounters(const Settings& settings) {
   return settings.store == StoreKind::kRedis &&
          settings.redis_key_format == RedisKeyFormat::kRatelimit;
+}
+
+// Rules over the store may be leased.
+inline bool SharesLeases(const Settings& settings) {
+  return settings.store == StoreKind::kRedis && settings.redis_leases && !SharesCounters(settings);
 }
 
 // The defaults; Compat::kRatelimit listens on all interfaces (but not with its debug pages), reads

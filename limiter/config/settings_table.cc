@@ -71,8 +71,7 @@ constexpr Setting kSettings[] = {
     {"consistency-default", Group::kLimiting, Access<Choice<&S::consistency_default>>(),
      "For rules without consistency; on the memory store every rule is exact."},
     {"redis-leases", Group::kLimiting, Access<Bool<&S::redis_leases>>(),
-     "Preview: whether leased rules over Redis are answered from hits leased in advance; if not, "
-     "they are exact."},
+     "Whether rules over Redis may be leased at all; if not, every rule is exact."},
     {"store-failure-default", Group::kLimiting, Access<Choice<&S::store_failure_default>>(),
      "For rules without on_store_failure; the memory store cannot fail."},
     {"shadow-mode", Group::kLimiting, Access<Bool<&S::shadow_mode>>(),
@@ -101,6 +100,17 @@ constexpr Setting kSettings[] = {
      "How long a request waits for Redis before its rules' on_store_failure decides."},
     {"waiting-max", Group::kStore, Access<Count<&S::waiting_max, 1, kMany>>(),
      "Requests waiting for Redis at once; above it on_store_failure decides."},
+    {"lease-target-life", Group::kStore,
+     Access<Duration<&S::lease_target_life_ns, kMillisecondNs>>(),
+     "How long leased hits should last: larger leases make fewer calls and ride out longer pauses "
+     "of Redis, and keep more hits from other nodes."},
+    {"lease-pace", Group::kStore, Access<Duration<&S::lease_pace_ns, kMillisecondNs>>(),
+     "How long a node does not ask again about a key of which nothing was left."},
+    {"lease-share", Group::kStore, Access<Count<&S::lease_share, 1, 1'000>>(),
+     "A lease takes at most one part in this many of what is left in Redis."},
+    {"lease-burst-ratio", Group::kStore, Access<Ratio<&S::lease_burst_ratio>>(),
+     "Share of a token bucket's burst that is its leases' price, and of the burst's time that they "
+     "live for, 10 s at most; 0 makes token buckets exact."},
     {"replicas", Group::kStore, Access<Count<&S::replicas, 0, 100'000>>(),
      "Weirs that share the Redis, for local_share before Redis has told; 0 is unknown."},
 

@@ -210,8 +210,7 @@ void Engine::Run(Worker& worker, Check& check) {
       ask.on_store_failure = outcome.rule != nullptr ? outcome.rule->on_store_failure
                                                      : table.options().on_store_failure;
       ask.hits = check.descriptors[i].hits;
-      const bool leased = outcome.rule != nullptr && ask.op == Op::kTake;
-      ask.lease = leased ? outcome.rule->lease_counters : nullptr;
+      ask.lease = outcome.rule != nullptr ? outcome.rule->lease_counters : nullptr;
       check.asked_.push_back(static_cast<uint32_t>(i));
     }
     check.quota_passes_ |= PassesAsQuota(outcome, options_.quota_mode);
@@ -266,18 +265,29 @@ void Engine::Count(Worker& worker, const Check& check) {
   }
 }
 
+LeaseState Engine::LeaseStateOf(const Rule& rule) const {
+  return store_.LeaseStateOf(rule.limit, rule.lease_counters, nullptr);
+}
+
 Explanation Engine::Explain(Worker& worker, std::string_view domain, const Descriptor& descriptor) {
   Explanation explanation;
   const RuleTable& table = Refresh(worker);
+  explanation.now = clock_.Now();
   explanation.table = worker.table_;
   const RuleTable::Domain* found = table.FindDomain(domain);
   explanation.domain_known = found != nullptr;
   if (found == nullptr) return explanation;
   MatchOne(worker, table, *found, descriptor, explanation.outcome);
   if (options_.shared_counters && explanation.outcome.kind == Outcome::Kind::kLimited) {
-    const int64_t start_ns = WindowStartNs(explanation.outcome.limit, clock_.Now().wall_ns);
+    const int64_t start_ns = WindowStartNs(explanation.outcome.limit, explanation.now.wall_ns);
     AppendSharedKey(table.options().key_prefix, domain, descriptor.entries,
                     explanation.outcome.rule, start_ns, explanation.counter_key);
+  }
+  const Outcome& outcome = explanation.outcome;
+  if (outcome.kind == Outcome::Kind::kLimited) {
+    explanation.lease = store_.LeaseStateOf(
+        outcome.limit, outcome.rule != nullptr ? outcome.rule->lease_counters : nullptr,
+        &outcome.key);
   }
   if (!descriptor.limit.has_value()) {
     table.Find(*found, descriptor.entries, worker.scratch_, &explanation.steps);

@@ -142,6 +142,8 @@ struct Explanation {
   bool domain_known = false;
   std::vector<RuleTable::Step> steps;
   Outcome outcome;
+  Instant now;
+  LeaseState lease;                        // of an outcome that is limited
   std::string counter_key;                 // of the window that is now; see shared_counters
   std::shared_ptr<const RuleTable> table;  // keeps the views alive
 };
@@ -164,8 +166,11 @@ class Engine {
   void Run(Worker& worker, Check& check);
   bool has_rules() const { return version_.load(std::memory_order_acquire) != 0; }
 
-  // Which rule decides the entries; no state is read or charged.
+  // Which rule decides the entries, and how; nothing is charged.
   Explanation Explain(Worker& worker, std::string_view domain, const Descriptor& descriptor);
+
+  // How requests on keys of the rule are decided. REQUIRES: the rule is not unlimited.
+  LeaseState LeaseStateOf(const Rule& rule) const;
 
   Clock& clock() { return clock_; }
   const EngineOptions& options() const { return options_; }

@@ -139,7 +139,7 @@ class RuleTableBuilder {
 
   void AddSlots(Rule& rule) {
     rule.rule_slot = series_.RuleSlot({rule.domain, rule.label});
-    if (rule.consistency == Consistency::kLeased && !rule.unlimited) {
+    if (table_.options_.leases && rule.consistency == Consistency::kLeased && !rule.unlimited) {
       rule.lease_counters = &series_.lease_counters(rule.rule_slot);
     }
     SeriesRegistry::StatLabels stat{rule.domain, StatLabelText(rule.levels.front().composite), ""};

@@ -62,7 +62,7 @@ struct Rule {
   SipHasher key_prefix;     // everything of the key that is the same for all requests
   uint64_t near_limit = 0;  // floor(capacity * near_limit_ratio)
   uint32_t rule_slot = 0;
-  LeaseCounters* lease_counters = nullptr;  // of the registry; nullptr: consistency is exact
+  LeaseCounters* lease_counters = nullptr;  // of the registry; nullptr: it is not leased
   uint32_t stat_slot = 0;                   // also the overflow slot of dynamic statistics
 };
 
@@ -70,6 +70,7 @@ struct RuleTableOptions {
   Secret secret;
   std::string key_prefix;
   Consistency consistency = Consistency::kLeased;
+  bool leases = false;  // the store has leases for rules that may be leased
   OnStoreFailure on_store_failure = OnStoreFailure::kLocalShare;
   float near_limit_ratio = 0.8F;  // 32-bit as in the reference, so that thresholds agree
 };

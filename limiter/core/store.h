@@ -118,6 +118,16 @@ struct AcquireOptions {
   Inbox* inbox = nullptr;
 };
 
+// How the requests of a limit, or of one key of it, are decided. For people.
+struct LeaseState {
+  std::string exact_because;  // why the store decides each of them itself; empty: leases serve them
+  int64_t life_ns = 0;        // a lease lasts at most
+  // Of the key:
+  uint64_t want = 0;         // hits that the next lease is to have
+  uint64_t hits = 0;         // leased and not spent, on this node
+  int64_t ends_mono_ns = 0;  // when the first of them do; 0: there are none
+};
+
 class Store {
  public:
   virtual ~Store() = default;
@@ -125,6 +135,11 @@ class Store {
   // ask's grant. Then calls answered.OnAnswered before it returns, or puts `answered` into
   // options.inbox later. `asks` and `answered` live until OnAnswered, `options` for the call.
   virtual void Acquire(std::span<Ask> asks, const AcquireOptions& options, Answered& answered) = 0;
+  // Any thread. `counters` as in Ask::lease; `key` may be null.
+  virtual LeaseState LeaseStateOf(const Limit& /*limit*/, const LeaseCounters* /*counters*/,
+                                  const Key* /*key*/) {
+    return {.exact_because = "the store lies in this process"};
+  }
 };
 
 }  // namespace weir

@@ -1,6 +1,8 @@
 #include "limiter/rpc/explain.h"
 
+#include <algorithm>
 #include <cstddef>
+#include <cstdint>
 #include <string>
 #include <string_view>
 
@@ -63,6 +65,18 @@ void FillRule(const Rule& rule, v1::ExplainResponse* response) {
   response->set_unlimited(rule.unlimited);
 }
 
+void FillLease(const LeaseState& lease, int64_t now_mono_ns, v1::Lease* message) {
+  message->set_exact_because(lease.exact_because);
+  if (!lease.exact_because.empty()) return;
+  FillDuration(lease.life_ns, message->mutable_life());
+  message->set_want(std::max<uint64_t>(lease.want, 1));
+  message->set_hits(lease.hits);
+  if (lease.hits > 0) {
+    FillDuration(std::max<int64_t>(lease.ends_mono_ns - now_mono_ns, 0),
+                 message->mutable_ends_after());
+  }
+}
+
 }  // namespace
 
 void FillExplanation(const Explanation& explanation, std::string_view domain,
@@ -79,6 +93,7 @@ void FillExplanation(const Explanation& explanation, std::string_view domain,
   if (outcome.rule != nullptr) FillRule(*outcome.rule, response);
   if (outcome.kind == Outcome::Kind::kLimited) {
     FillLimit(outcome.limit, response->mutable_limit());
+    FillLease(explanation.lease, explanation.now.mono_ns, response->mutable_lease());
     response->set_store_key(explanation.counter_key.empty()
                                 ? StoreKey(explanation.table->options().key_prefix, outcome.key)
                                 : explanation.counter_key);

@@ -142,7 +142,10 @@ Flights::~Flights() = default;
 
 LeasePlan Flights::PlanOf(const Limit& limit) const {
   LeasePlan plan = LeasePlanOf(limit, options_);
-  if (plan.life_ns / kLifePerRtt < rtt_ns()) plan.life_ns = 0;
+  if (plan.life_ns > 0 && plan.life_ns / kLifePerRtt < rtt_ns()) {
+    plan.life_ns = 0;
+    plan.exact_because = "calls to the store take longer than a quarter of a lease's life";
+  }
   return plan;
 }
 

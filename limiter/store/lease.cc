@@ -102,16 +102,26 @@ int64_t LifeLeft(int64_t ttl_ns) { return ttl_ns - ttl_ns / kLeaseDriftInverse -
 }  // namespace
 
 LeasePlan LeasePlanOf(const Limit& limit, const LeaseOptions& options) {
-  if (limit.capacity <= 1) return {};
+  const auto exact = [](const char* because) {
+    LeasePlan plan;
+    plan.exact_because = because;
+    return plan;
+  };
+  if (limit.capacity <= 1) return exact("its limit is a single hit");
   LeasePlan plan;
   plan.life_ns = LeaseLifeMaxNs(limit);
-  const bool bucket = limit.algorithm == Algorithm::kTokenBucket;
-  // A window is shorter than its lease: it dies with the window.
+  if (limit.algorithm == Algorithm::kTokenBucket) {
+    const double life_ns = static_cast<double>(limit.burst_ns) * options.burst_ratio;
+    plan.life_ns = std::min(static_cast<int64_t>(life_ns), kLeaseLifeMaxNs);
+    if (limit.burst_ns - plan.life_ns < limit.emission_ns) {
+      return exact("its burst is too small for a lease beside it");
+    }
+  }
+  // A lease dies with its window.
   if (limit.algorithm == Algorithm::kFixedWindow) {
     plan.life_ns = std::min(plan.life_ns, limit.window_ns);
   }
-  if (bucket && limit.burst_ns - plan.life_ns < limit.emission_ns) return {};
-  if (LifeLeft(plan.life_ns) <= 0) return {};
+  if (LifeLeft(plan.life_ns) <= 0) return exact("a lease would last less than a millisecond");
   plan.target_life_ns = std::min(options.target_life_ns, plan.life_ns / 2);
   return plan;
 }

@@ -35,14 +35,16 @@ struct LeaseOptions {
   int64_t pace_ns = 50'000'000;
   // A lease takes at most 1/share of what is left at the store.
   uint32_t share = 8;
+  // A token bucket's lease lives for that part of its burst's time, and takes as much of its burst.
+  double burst_ratio = 0.1;
 };
 
 // How a limit is leased.
 struct LeasePlan {
-  int64_t life_ns = 0;         // D
-  int64_t target_life_ns = 0;  // at most D/2
+  int64_t life_ns = 0;             // D; 0: it is not, each request is decided by the store
+  int64_t target_life_ns = 0;      // at most D/2
+  const char* exact_because = "";  // why there is no lease
 };
-// A life of 0: the limit is exact by nature, a lease would take more than there is.
 LeasePlan LeasePlanOf(const Limit& limit, const LeaseOptions& options);
 
 // Of one key; all zero is a key never leased. Lies beside the key's cell.

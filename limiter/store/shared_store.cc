@@ -59,15 +59,36 @@ LeaseView SharedStore::ViewOf(const Limit& limit, const Instant& now) const {
   return {limit, now.mono_ns, remote_.history(), now.wall_ns};
 }
 
-SharedStore::Leased SharedStore::LeasedOf(const Limit& limit, const Key& key) {
+LeaseState SharedStore::LeaseStateOf(const Limit& limit, const LeaseCounters* counters,
+                                     const Key* key) {
+  LeaseState state;
+  if (!leases_) {
+    state.exact_because = "other programs count on the same keys";
+  } else if (counters == nullptr) {
+    state.exact_because = "its consistency is exact";
+  }
+  if (!state.exact_because.empty()) return state;
+  const LeasePlan plan = flights_.PlanOf(limit);
+  state.life_ns = plan.life_ns;
+  state.exact_because = plan.exact_because;
+  if (key == nullptr) return state;
+  CellTable::Shard& shard = cells_.ShardOf(*key);
+  ShardLock lock(shard);
+  const Cell* const cell = shard.Find(*key);
+  if (cell == nullptr) return state;
+  const Lease& lease = LeaseOf(shard, *cell);
+  const LeaseView view = ViewOf(limit, clock_.Now());
+  state.want = lease.want;
+  state.hits = LiveHits(view, lease);
+  if (state.hits > 0) state.ends_mono_ns = LiveUntil(view, lease);
+  return state;
+}
+
+uint64_t SharedStore::LiveHitsOf(const Limit& limit, const Key& key) {
   CellTable::Shard& shard = cells_.ShardOf(key);
   ShardLock lock(shard);
   const Cell* const cell = shard.Find(key);
-  if (cell == nullptr || !leases_) return {};
-  const Lease& lease = LeaseOf(shard, *cell);
-  const LeaseView view = ViewOf(limit, clock_.Now());
-  const uint64_t hits = LiveHits(view, lease);
-  return {hits, hits == 0 ? 0 : LiveUntil(view, lease)};
+  return cell == nullptr ? 0 : LiveHits(ViewOf(limit, clock_.Now()), LeaseOf(shard, *cell));
 }
 
 // The policy is for what no lease has hits for; and what was spent from leases is part of this
@@ -258,6 +279,13 @@ void SharedStore::Learn(Ask& ask, const RemoteReply& reply, int64_t sent_mono_ns
   ask.grant.decision = reply.decision;
   ask.grant.remaining_before = reply.remaining_before;
   ask.grant.source = Source::kStore;
+  if (ask.op == Op::kPeek && leases_ && ask.lease != nullptr) {
+    // What passes here is more than what is left at the store.
+    const uint64_t live = LiveHitsOf(*ask.limit, ask.key);
+    Decision& decision = ask.grant.decision;
+    decision.remaining = std::min<uint64_t>(decision.remaining + live, ask.limit->capacity);
+    decision.allowed |= live > 0 && ask.hits <= live;
+  }
   if (reply.decision.clock_fault) stats_.clock_faults.fetch_add(1, std::memory_order_relaxed);
   CellTable::Shard& shard = cells_.ShardOf(ask.key);
   if (ask.op == Op::kRefund || ask.op == Op::kReset) {

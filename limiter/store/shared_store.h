@@ -73,13 +73,8 @@ class SharedStore : public Store {
   // was leased of fixed windows and not spent goes back.
   void EndAll();
 
-  // Any thread: hits that this node may spend on the key without a call, and when the first of them
-  // end.
-  struct Leased {
-    uint64_t hits = 0;
-    int64_t ends_mono_ns = 0;
-  };
-  Leased LeasedOf(const Limit& limit, const Key& key);
+  LeaseState LeaseStateOf(const Limit& limit, const LeaseCounters* counters,
+                          const Key* key) override;
 
   const SharedStoreStats& stats() const { return stats_; }
   const FailurePolicy& policy() const { return policy_; }
@@ -98,6 +93,8 @@ class SharedStore : public Store {
   // ended since it was read were live when the request was here already, which is when it counts.
   bool AnswerHere(Ask& ask, const Instant& now);
   static bool Outlasts(const Ask& ask, const AcquireOptions& options);
+  // Hits of the key that this node may spend without a call.
+  uint64_t LiveHitsOf(const Limit& limit, const Key& key);
   LeaseView ViewOf(const Limit& limit, const Instant& now) const;
   bool Leases(const Ask& ask) const {
     return leases_ && ask.lease != nullptr && ask.op == Op::kTake && ask.hits > 0;

@@ -76,6 +76,7 @@ absl::Status ExplainRules(const RuleSource& source, const RuleSet& rules,
                   [&](const absl::Status& done) { status = done; });
   // It depends on the secret of the server that holds the state.
   response->clear_store_key();
+  response->clear_lease();
   return status;
 }
 
@@ -118,6 +119,18 @@ int ExplainOnServer(const std::string& server, const v1::ExplainRequest& request
   return kExitFailed;
 }
 
+std::string DescribeLease(const v1::Lease& lease) {
+  if (!lease.exact_because().empty()) {
+    return absl::StrCat("exactly, because ", lease.exact_because());
+  }
+  std::string text = absl::StrCat("out of leases of ", DescribeDuration(lease.life()), " at most; ",
+                                  lease.hits(), " hits are leased here");
+  if (lease.has_ends_after()) {
+    absl::StrAppend(&text, " for ", DescribeDuration(lease.ends_after()));
+  }
+  return absl::StrCat(text, ", the next lease asks for ", lease.want());
+}
+
 void Print(const v1::ExplainResponse& response) {
   for (int i = 0; i < response.path_size(); ++i) {
     const v1::ExplainResponse::Step& step = response.path(i);
@@ -134,6 +147,7 @@ void Print(const v1::ExplainResponse& response) {
   }
   if (response.has_limit()) std::cout << "limit:     " << DescribeLimit(response.limit()) << "\n";
   if (!response.store_key().empty()) std::cout << "store key: " << response.store_key() << "\n";
+  if (response.has_lease()) std::cout << "decided:   " << DescribeLease(response.lease()) << "\n";
   if (!response.record().empty()) std::cout << "record:    " << response.record() << "\n";
   std::cout << "now:       " << DescribeDecision(response.decision()) << "\n";
 }

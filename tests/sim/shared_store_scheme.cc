@@ -153,7 +153,7 @@ class SharedStoreScheme : public Scheme {
 
   Live LiveHits(int key) const override {
     const KeySpec& spec = (*options_.keys)[static_cast<std::size_t>(key)];
-    const SharedStore::Leased leased = store_.LeasedOf(spec.limit, spec.key);
+    const LeaseState leased = store_.LeaseStateOf(spec.limit, leased_ ? &counters_ : nullptr, &spec.key);
     return {leased.hits, leased.ends_mono_ns};
   }
   bool exact() const override { return !leased_; }

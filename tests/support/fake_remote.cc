@@ -55,9 +55,37 @@ Decision FakeStore::Do(Step step, const Limit& limit, State& state, uint64_t hit
                 [&] { return Drain(limit, s, now_ns_, hits); });
 }
 
+// As fixed_window.lua: more than the call's own hits, if the share of what is left allows it.
+RemoteReply FakeStore::Lease(const RemoteCall& call, State& state) {
+  const Limit& limit = *call.limit;
+  RemoteReply reply;
+  reply.store_now_us = now_ns_ / 1000;
+  reply.window = now_ns_ / limit.window_ns;
+  reply.remaining_before = Do(Step::kPeek, limit, state, call.hits).remaining;
+  const uint64_t share = (reply.remaining_before + call.lease.share - 1) / call.lease.share;
+  const uint64_t most =
+      std::min({call.lease.want, std::max(call.hits, share), reply.remaining_before});
+  reply.granted = std::max(call.hits, most);
+  reply.decision = Do(Step::kTake, limit, state, reply.granted);
+  if (!reply.decision.allowed) {
+    reply.granted = 0;
+    return reply;
+  }
+  taken_[NumbersOf(call.key)] += reply.granted;
+  const int64_t end_ns = (reply.window + 1) * limit.window_ns;
+  if (reply.granted > call.hits) reply.ttl_ns = std::min(end_ns - now_ns_, call.lease.life_ns);
+  return reply;
+}
+
 RemoteReply FakeStore::Apply(const RemoteCall& call) {
   const Limit& limit = *call.limit;
   State& state = states_[NumbersOf(call.key)];
+  if (call.lease.back_hits > 0 && call.lease.back_window == now_ns_ / limit.window_ns) {
+    Do(Step::kRefund, limit, state, call.lease.back_hits);
+  }
+  if (call.op == Op::kTake && call.lease.want > 0 && limit.algorithm == Algorithm::kFixedWindow) {
+    return Lease(call, state);
+  }
   RemoteReply reply;
   reply.store_now_us = now_ns_ / 1000;
   reply.remaining_before = Do(Step::kPeek, limit, state, call.hits).remaining;

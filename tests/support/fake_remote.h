@@ -35,6 +35,7 @@ class FakeStore {
   int64_t now_ns() const { return now_ns_; }
   void Advance(int64_t ns) { now_ns_ += ns; }
 
+  // Leases fixed windows; other limits are charged for the call's own hits alone.
   RemoteReply Apply(const RemoteCall& call);
   // What a take would be answered now; charges nothing.
   Decision Peek(const Limit& limit, const Key& key, uint64_t hits) const;
@@ -48,6 +49,7 @@ class FakeStore {
     std::array<uint64_t, sliding_window::kRingWordsMax> ring{};
   };
   enum class Step : uint8_t { kTake, kPeek, kReport, kRefund, kDrain };
+  RemoteReply Lease(const RemoteCall& call, State& state);
   Decision Do(Step step, const Limit& limit, State& state, uint64_t hits) const;
 
   using KeyNumbers = std::pair<uint64_t, uint64_t>;
@@ -101,6 +103,7 @@ class FakeRemote : public Remote {
   // Any thread.
   void set_reachable(bool reachable) { reachable_.store(reachable, std::memory_order_relaxed); }
   void set_nodes(int nodes) { nodes_.store(nodes, std::memory_order_relaxed); }
+  void set_history(uint32_t history) { history_.store(history, std::memory_order_relaxed); }
   void set_outages(uint64_t outages) { outages_.store(outages, std::memory_order_relaxed); }
   // REQUIRES: before any other thread asks.
   void set_secret(const Secret& secret) { secret_ = secret; }
@@ -117,6 +120,7 @@ class FakeRemote : public Remote {
   bool CounterReachable(const Limit& limit, std::string_view counter) const override;
   int nodes() const override { return nodes_.load(std::memory_order_relaxed); }
   uint64_t outages() const override { return outages_.load(std::memory_order_relaxed); }
+  uint32_t history() const override { return history_.load(std::memory_order_relaxed); }
   bool Send(const RemoteCall& call, RemoteSink& sink) override;
   void Flush() override;
   void NoteTimeout(const Limit& limit, const Key& key) override;
@@ -131,6 +135,7 @@ class FakeRemote : public Remote {
   std::atomic<bool> reachable_{true};
   std::atomic<int> nodes_{0};
   std::atomic<uint64_t> outages_{0};
+  std::atomic<uint32_t> history_{0};
   Secret secret_;
   uint64_t calls_ = 0;
   uint64_t trips_ = 0;

@@ -45,15 +45,23 @@ TEST(StoreText, IsOneLine) {
 
 TEST(RulesJson, ListsRulesInFileOrderAndEscapesTheirText) {
   test::EngineHarness harness({On("b").Fixed(1, Unit::kHour), On("a", "\"\n").Unlimited()});
-  const std::string json = RulesJson(harness.engine.rules().get(), kMemory);
+  const std::string json = RulesJson(harness.engine, kMemory);
   EXPECT_LT(json.find("\"path\": \"b\""), json.find("\"path\": \"a_\\\"\\n\""));
   EXPECT_NE(json.find("\"unlimited\": true"), std::string::npos);
 }
 
+TEST(RulesJson, SaysWhyARuleIsNotLeased) {
+  test::EngineHarness harness({On("a").Fixed(1, Unit::kHour)});
+  EXPECT_NE(RulesJson(harness.engine, kMemory)
+                .find("\"exact_because\": \"the store lies in this process\""),
+            std::string::npos);
+}
+
 TEST(RulesJson, SaysHowTheStoreIs) {
-  EXPECT_EQ(RulesJson(nullptr, kMemory),
+  test::EngineHarness harness({});
+  EXPECT_EQ(RulesJson(harness.engine, kMemory),
             "{\n  \"store\": {\n    \"kind\": \"memory\"\n  },\n  \"rules\": []\n}\n");
-  const std::string json = RulesJson(nullptr, kRedis);
+  const std::string json = RulesJson(harness.engine, kRedis);
   EXPECT_NE(json.find("\"state\": \"recovering\""), std::string::npos);
   EXPECT_NE(json.find("\"nodes\": 3"), std::string::npos);
   EXPECT_NE(json.find("\"address\": \"10.0.0.1:6379\""), std::string::npos);
