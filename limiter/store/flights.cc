@@ -164,6 +164,11 @@ int64_t Flights::CallSince(const Key& key) const {
   return found == under_way_.end() ? kNeverNs : found->second->sent_mono_ns;
 }
 
+bool Flights::WorthJoining(const Key& key, int64_t deadline_mono_ns) const {
+  const int64_t since_ns = CallSince(key);
+  return since_ns == kNeverNs || since_ns + 2 * rtt_ns() <= deadline_mono_ns;
+}
+
 Flights::Flight& Flights::TakeFlight() {
   if (free_.empty()) {
     flights_.push_back(std::make_unique<Flight>(*this));

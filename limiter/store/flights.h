@@ -54,6 +54,9 @@ class Flights {
   // because the store is so far away that a lease would be of no use when it comes.
   LeasePlan PlanOf(const Limit& limit) const;
 
+  // Whether a request should Join: not if, after the key's call, a second one would end too late
+  // for it. Then it is charged alone, by a call of its own. REQUIRES: PlanOf has a life.
+  bool WorthJoining(const Key& key, int64_t deadline_mono_ns) const;
   // Waits for the key's call, or begins it. False: it could not be sent; nobody is told.
   // `drain`: a denied take costs what is left. REQUIRES: PlanOf has a life.
   bool Join(LeaseWaiter& waiter, bool drain, int64_t deadline_mono_ns);

@@ -191,6 +191,12 @@ LeaseAsk AskForLease(const LeaseView& view, const LeasePlan& plan, uint64_t wait
   LeaseAsk ask;
   ask.want = std::max<uint64_t>(WantOf(lease), waiting);
   ask.share = lease.hungry_until_mono_ns > view.now_mono_ns ? 1 : options.share;
+  if (ask.share > 1 && (lease.remaining + ask.share - 1) / ask.share < waiting) {
+    // A share would leave some of those who wait for another call: they get what they need, and
+    // nobody gets a lease.
+    ask.share = 1;
+    ask.want = waiting;
+  }
   ask.life_ns = plan.life_ns;
   ask.back_hits = std::exchange(lease.back_hits, 0);
   ask.back_window = lease.back_window;

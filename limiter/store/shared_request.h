@@ -122,7 +122,10 @@ class SharedStore::Request {
                   (slots_.size() == 1 || slots_[index].denied));
     slots_[index].state = Slot::State::kSent;
     ++owed_;
-    if (leases_ && store_.Leases(ask) && store_.flights_.PlanOf(*ask.limit).life_ns > 0) {
+    const bool joins = leases_ && store_.Leases(ask) &&
+                       store_.flights_.PlanOf(*ask.limit).life_ns > 0 &&
+                       store_.flights_.WorthJoining(ask.key, call.deadline_mono_ns);
+    if (joins) {
       slots_[index].in_flight = true;
       if (store_.flights_.Join(slots_[index], call.drain, call.deadline_mono_ns)) return;
     } else if (store_.remote_.Send(call, slots_[index])) {
@@ -180,6 +183,9 @@ class SharedStore::Request {
         const bool looked = phase_ == Phase::kLook && ask.op == Op::kTake;
         if (!slots_[index].denied) {
           store_.Learn(ask, *reply, sent_mono_ns_, now, looked);
+          // Another call for the key may have brought hits meanwhile.
+          const bool denied = leases_ && !ask.grant.decision.allowed && store_.Leases(ask);
+          if (denied) store_.Spend(ask, now, nullptr);
         } else if (!reply->decision.allowed) {
           const uint64_t remaining_before = ask.grant.remaining_before;  // as it was looked at
           store_.Learn(ask, *reply, sent_mono_ns_, now, looked);

@@ -91,21 +91,15 @@ uint64_t SharedStore::LiveHitsOf(const Limit& limit, const Key& key) {
   return cell == nullptr ? 0 : LiveHits(ViewOf(limit, clock_.Now()), LeaseOf(shard, *cell));
 }
 
-// The policy is for what no lease has hits for; and what was spent from leases is part of this
-// node's share of a window.
-bool SharedStore::SpendOrTell(Ask& ask, const Instant& now) {
-  Ask spent = ask;
-  {
-    CellTable::Shard& shard = cells_.ShardOf(ask.key);
-    ShardLock lock(shard);
-    const Cell* const cell = shard.Find(ask.key);
-    if (cell == nullptr) return false;
-    Lease& lease = LeaseOf(shard, *cell);
-    const LeaseView view = ViewOf(*ask.limit, now);
-    if (SpendLease(view, ask, lease)) return true;
-    spent.hits = TakeSpent(view, lease);
-  }
-  policy_.NoteAdmitted(spent, now);
+bool SharedStore::Spend(Ask& ask, const Instant& now, uint64_t* untold) {
+  CellTable::Shard& shard = cells_.ShardOf(ask.key);
+  ShardLock lock(shard);
+  const Cell* const cell = shard.Find(ask.key);
+  if (cell == nullptr) return false;
+  Lease& lease = LeaseOf(shard, *cell);
+  const LeaseView view = ViewOf(*ask.limit, now);
+  if (SpendLease(view, ask, lease)) return true;
+  if (untold != nullptr) *untold = TakeSpent(view, lease);
   return false;
 }
 
@@ -153,7 +147,14 @@ void SharedStore::NoteTimeout(const Ask& ask) {
 }
 
 void SharedStore::AnswerByPolicy(Ask& ask, const Instant& now) {
-  if (Leases(ask) && SpendOrTell(ask, now)) return;
+  if (Leases(ask)) {
+    // The policy is for what no lease has hits for; and what was spent from leases is part of this
+    // node's share of a window.
+    Ask spent = ask;
+    spent.hits = 0;
+    if (Spend(ask, now, &spent.hits)) return;
+    policy_.NoteAdmitted(spent, now);
+  }
   policy_.Answer(ask, now, remote_.nodes(), remote_.outages());
 }
 

@@ -99,7 +99,9 @@ class SharedStore : public Store {
   bool Leases(const Ask& ask) const {
     return leases_ && ask.lease != nullptr && ask.op == Op::kTake && ask.hits > 0;
   }
-  bool SpendOrTell(Ask& ask, const Instant& now);
+  // Answers the ask out of a lease; if that has too few hits, `untold` is what was spent from
+  // leases and the policy was not told of.
+  bool Spend(Ask& ask, const Instant& now, uint64_t* untold);
   // What the asks spent of a request that is denied after all goes back. `verdict`: what else of it
   // counts.
   void UnspendIfDenied(std::span<Ask> asks, Verdict verdict);

@@ -153,7 +153,8 @@ class SharedStoreScheme : public Scheme {
 
   Live LiveHits(int key) const override {
     const KeySpec& spec = (*options_.keys)[static_cast<std::size_t>(key)];
-    const LeaseState leased = store_.LeaseStateOf(spec.limit, leased_ ? &counters_ : nullptr, &spec.key);
+    const LeaseCounters* const counters = leased_ ? &counters_ : nullptr;
+    const LeaseState leased = store_.LeaseStateOf(spec.limit, counters, &spec.key);
     return {leased.hits, leased.ends_mono_ns};
   }
   bool exact() const override { return !leased_; }

@@ -4,7 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <cstdint>
-#include <utility>
+#include <vector>
 
 #include "tests/unit/store/shared_store_harness.h"
 
@@ -81,6 +81,48 @@ TEST_F(SharedStoreLease, RequestsOfOneKeyShareACall) {
   EXPECT_EQ(c[0].source, Source::kLease);
   // The first call left before the others waited for it; the second was for both.
   EXPECT_EQ(Calls(1), 2U);
+}
+
+TEST_F(SharedStoreLease, WhoWaitsIsServedAlsoBeyondTheShareOfALease) {
+  limit_ = Fixed(40);
+  One(1);
+  std::vector<SharedRequest> crowd(30);
+  for (SharedRequest& request : crowd) {
+    request.asks = {Take(1)};
+    harness_.Acquire(request);
+  }
+  harness_.Exchange();
+  for (const SharedRequest& request : crowd) {
+    EXPECT_EQ(request.times(), 1);
+    EXPECT_TRUE(request[0].decision.allowed);
+  }
+  EXPECT_LE(Calls(1), 4U);
+}
+
+TEST_F(SharedStoreLease, WhoCouldNotWaitForTwoCallsIsChargedAlone) {
+  const auto send = [&](SharedRequest& request, int64_t ms) {
+    harness_.Acquire(request);
+    harness_.Turn();
+    harness_.Advance(ms * kMillisecondNs);
+  };
+  SharedRequest first = {Take(1)};
+  send(first, 6);
+  harness_.Exchange();
+  // A call takes 6 ms, and a request waits for 10.
+  SharedRequest a = {Take(1)};
+  SharedRequest b = {Take(1)};
+  SharedRequest c = {Take(1)};
+  send(a, 1);
+  send(b, 4);
+  EXPECT_EQ(harness_.remote.in_flight(), 2U);
+  send(c, 1);  // a second call would end in time
+  EXPECT_EQ(harness_.remote.in_flight(), 2U);
+  harness_.Exchange();
+  for (const SharedRequest* request : {&a, &b, &c}) {
+    EXPECT_EQ(request->times(), 1);
+    EXPECT_TRUE((*request)[0].decision.allowed);
+  }
+  EXPECT_EQ(b[0].source, Source::kStore);
 }
 
 TEST_F(SharedStoreLease, TheNextLeaseIsFetchedWhileNobodyWaits) {
