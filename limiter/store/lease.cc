@@ -9,6 +9,9 @@ namespace {
 
 constexpr int kSlots = 2;
 
+// After that long, unspent hits of a fixed window were too many.
+constexpr int64_t kLivedLongNs = 200'000'000;
+
 bool SameGrantor(const LeaseView& view, const Lease& lease) {
   return lease.history == view.history && lease.limit_hits == view.limit.hits;
 }
@@ -43,9 +46,11 @@ void Returned(Lease& lease, uint64_t hits) {
 void Retire(const LeaseView& view, Lease& lease, int slot) {
   const uint16_t hits = std::exchange(lease.hits[slot], 0);
   if (hits == 0) return;
-  lease.began_mono_ns[slot] = 0;  // it says nothing of how fast hits go
+  const int64_t lived_ns = lease.ends_mono_ns[slot] - std::exchange(lease.began_mono_ns[slot], 0);
+  // One that the end of its window cut short was not too large: the next window goes as this one.
+  const bool cut_short = view.limit.algorithm == Algorithm::kFixedWindow && lived_ns < kLivedLongNs;
   const uint32_t granted = lease.granted[slot];
-  if (hits > granted / 2) {
+  if (hits > granted / 2 && !cut_short) {
     const uint32_t spent = std::min<uint32_t>(granted - hits, kLeaseWantMax);
     Halve(lease);
     lease.want = std::clamp<uint16_t>(static_cast<uint16_t>(spent), 1, lease.want);

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "limiter/core/store.h"
+#include "limiter/store/lease.h"
 #include "tests/sim/link.h"
 
 namespace weir::sim {
@@ -64,6 +65,7 @@ struct FleetOptions {
   int64_t store_wait_ns = 10 * kMs;
   OnStoreFailure on_store_failure = OnStoreFailure::kDeny;
   ChargeDenied charge_denied = ChargeDenied::kFirst;
+  LeaseOptions lease;
 };
 
 using MakeScheme =

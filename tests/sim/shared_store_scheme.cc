@@ -129,7 +129,7 @@ class SharedStoreScheme : public Scheme {
                 .waiting_max = 1'000,
                 .replicas = options.nodes,
                 .leases = leased,
-                .lease = {}},
+                .lease = options.lease},
                remote_, host.clock(), [this] { WakeLoop(); }) {
     inbox_.SetWake([] {});  // delivered after each answer and turn
     remote_.OnTold([this](bool allowed) { Told(allowed); });

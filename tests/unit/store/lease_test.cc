@@ -196,6 +196,18 @@ TEST_F(LeaseTest, WhatADeniedRequestSpentCanBeSpentAgain) {
   EXPECT_EQ(LiveHits(View(), lease_), 5u);
 }
 
+TEST_F(LeaseTest, TheEndOfAWindowSaysNothingOfTheSize) {
+  Use({.hits = 1000, .window_ns = kSecond});
+  lease_.want = 64;
+  Granted(64, 0, kSecond / 10);
+  now_ += kSecond;
+  EXPECT_EQ(AskFor().want, 64u);
+  // A second in which nobody spent them does.
+  Granted(64, 0, kSecond);
+  now_ += 2 * kSecond;
+  EXPECT_EQ(AskFor().want, 1u);
+}
+
 TEST_F(LeaseTest, SomeLimitsAreExactByNature) {
   Use({.algorithm = Algorithm::kTokenBucket, .hits = 10, .window_ns = kSecond, .burst = 1});
   EXPECT_EQ(plan_.life_ns, 0);
