@@ -25,7 +25,7 @@ TEST(Exact, AdmitsTheWholeLimitAndNoMoreWithoutFaults) {
 }
 
 TEST(Exact, NeverAdmitsMoreUnderAnyFault) {
-  const SwarmResult sum = ExpectNoViolation("shared_store", SimSeconds(0.4));
+  const SwarmResult sum = ExpectNoViolation("shared_store", SimSeconds(0.2));
   EXPECT_GT(sum.runs, 2U);  // sanitizers are slow
   EXPECT_GT(sum.store_calls, sum.runs);
 }

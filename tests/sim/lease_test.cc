@@ -14,7 +14,7 @@ namespace weir::sim {
 namespace {
 
 TEST(Lease, NeverAdmitsMoreUnderAnyFault) {
-  const SwarmResult sum = ExpectNoViolation("lease", SimSeconds(0.4));
+  const SwarmResult sum = ExpectNoViolation("lease", SimSeconds(0.2));
   EXPECT_GT(sum.runs, 2U);  // sanitizers are slow
 }
 

@@ -29,7 +29,7 @@ TEST(LeasedStore, AdmitsNearlyAllThatFitsWithFewerCallsAndNeverMore) {
 }
 
 TEST(LeasedStore, NeverAdmitsMoreUnderAnyFault) {
-  const SwarmResult sum = ExpectNoViolation(kScheme, SimSeconds(0.4));
+  const SwarmResult sum = ExpectNoViolation(kScheme, SimSeconds(0.6));
   EXPECT_GT(sum.runs, 2U);  // sanitizers are slow
 }
 
