@@ -136,10 +136,10 @@ StoreStatus StatusOf(const RedisStore& store, const Instant& now) {
   bool known = false;  // where the store is
   store.remote().Visit([&](const Primary& primary) {
     const PrimaryState state = primary.state();
-    const bool connected = state == PrimaryState::kConnected || state == PrimaryState::kSuspect;
     if (!primary.stopped()) {
       known = true;
-      status.servers.push_back({primary.texts().address, std::string(NameOf(state)), connected});
+      status.servers.push_back(
+          {primary.texts().address, std::string(NameOf(state)), TakesCalls(state)});
       if (Badness(state) > Badness(worst)) worst = state;
     }
     const PrimaryStats& stats = primary.stats();

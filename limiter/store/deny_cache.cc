@@ -69,6 +69,9 @@ bool AnswerDenied(const Cell& cell, const Instant& now, Ask& ask) {
   decision.remaining = std::min<uint64_t>(decision.remaining, denied.least_denied - 1U);
   const int64_t left_ns = denied.denied_until_ns - now.mono_ns;
   if (decision.retry_after_ns < left_ns) decision.retry_after_ns = left_ns;
+  if (denied.least_denied == 1 && decision.next_hit_after_ns < left_ns) {
+    decision.next_hit_after_ns = left_ns;
+  }
   grant.remaining_before = decision.remaining;
   grant.source = Source::kDeniedCache;
   ask.grant = grant;

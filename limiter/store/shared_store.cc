@@ -155,7 +155,7 @@ void SharedStore::AnswerByPolicy(Ask& ask, const Instant& now) {
     if (Spend(ask, now, &spent.hits)) return;
     policy_.NoteAdmitted(spent, now);
   }
-  policy_.Answer(ask, now, remote_.nodes(), remote_.outages());
+  policy_.Answer(ask, now, remote_.nodes(), remote_.OutagesOf(*ask.limit, ask.key));
 }
 
 SharedStore::Request* SharedStore::TakeRequest() {

@@ -20,7 +20,6 @@ constexpr std::size_t kCandidates = 3;
 constexpr std::size_t kMapBytesMax = std::size_t{8} << 20;
 
 constexpr std::string_view kMapCommand = "*2\r\n$7\r\nCLUSTER\r\n$5\r\nSLOTS\r\n";
-constexpr std::string_view kAskingCommand = "*1\r\n$6\r\nASKING\r\n";
 
 ClusterOptions Prepared(ClusterOptions options) {
   options.primary.with_meta = false;
@@ -39,7 +38,6 @@ Cluster::Cluster(const Primary::Environment& environment, Topology::Listener& li
       meta_slot_(SlotOf(options.primary.meta_key)),
       with_meta_(options.primary.with_meta),
       proposal_(options.primary.proposal),
-      ignore_(std::make_unique<IgnoreSink>()),
       meta_sink_(std::make_unique<MetaSink>(*this)),
       meta_known_(!with_meta_),
       inquiry_(environment, {.login = options_.primary.login,
@@ -93,15 +91,10 @@ void Cluster::Visit(const std::function<void(const Primary&)>& visit) const {
 bool Cluster::Send(Slot slot, std::string_view wire, const Script* script, CommandSink& sink) {
   Node* const node = OwnerOf(slot);
   if (node == nullptr) return false;
-  if (free_routed_.empty()) {
-    routed_.push_back(std::make_unique<Routed>(*this));
-    free_routed_.push_back(routed_.back().get());
-  }
-  Routed& routed = *free_routed_.back();
-  free_routed_.pop_back();
+  Routed& routed = routed_.Take(*this);
   routed.Begin(wire, script, sink);
   if (SendTo(*node, routed)) return true;
-  Free(routed);
+  routed_.Put(routed);
   return false;
 }
 
@@ -126,8 +119,7 @@ bool Cluster::SendTo(Node& node, Routed& routed) {
     return true;
   }
   routed.node = &node;
-  if (routed.asking && !node.primary().Send(kAskingCommand, nullptr, *ignore_)) return false;
-  return node.primary().Send(routed.wire, routed.script, routed);
+  return node.primary().Send(routed.wire, routed.script, routed, routed.asking);
 }
 
 bool Cluster::Redirect(Routed& routed, Failure failure, std::string_view text) {
@@ -141,8 +133,7 @@ bool Cluster::Redirect(Routed& routed, Failure failure, std::string_view text) {
   if (node == nullptr) return false;
   routed.asking = failure == Failure::kAsk;
   if (!routed.asking) {
-    Node* const before = owners_[read->slot].exchange(node, std::memory_order_acq_rel);
-    if (before != nullptr && before != node) before->lost_slots_ns = NowNs();
+    if (Assign(read->slot, node, NowNs())) listener_.OnFailover();
     RefreshSoon();
     if (read->slot == meta_slot_) AskMeta();
   }
@@ -152,6 +143,24 @@ bool Cluster::Redirect(Routed& routed, Failure failure, std::string_view text) {
 }
 
 // ---- Primaries
+
+bool Cluster::Assign(Slot slot, Node* node, int64_t now_ns) {
+  Node* const before = OwnerOf(slot);
+  if (before == node) return false;
+  // Before anybody can see that the slot has no primary.
+  if (before != nullptr && before->up() && (node == nullptr || !node->up())) CountOutage(slot);
+  owners_[slot].store(node, std::memory_order_release);
+  if (before == nullptr) return false;
+  before->lost_slots_ns = now_ns;
+  return node == nullptr || !before->up();
+}
+
+void Cluster::OnNodeOutage(const Node& node) {
+  for (uint32_t i = 0; i < kSlots; ++i) {
+    const auto slot = static_cast<Slot>(i);
+    if (OwnerOf(slot) == &node) CountOutage(slot);
+  }
+}
 
 Cluster::Node* Cluster::NodeAt(const RedisAddress& address) {
   const std::size_t count = node_count_.load(std::memory_order_relaxed);
@@ -188,7 +197,6 @@ void Cluster::OnNodeState(Node& node, PrimaryState state) {
       return;
     case PrimaryState::kRecovering:
     case PrimaryState::kIsolated:
-      outages_.fetch_add(1, std::memory_order_relaxed);
       if (map_awaited_ == &node.map_sink()) map_awaited_ = nullptr;
       // It handed its slots over, and is gone or a replica now: its last writes may be lost.
       if (node.lost_slots_ns > 0 && NowNs() - node.lost_slots_ns < kHandOverNs) {
@@ -336,7 +344,7 @@ std::vector<RedisAddress> Cluster::Candidates() {
 void Cluster::OnMap(const std::vector<SlotRange>& map) {
   std::vector<Node*> owners(kSlots, nullptr);
   std::vector<const Node*> primaries;
-  std::size_t served = 0;
+  uint32_t served = 0;
   for (const SlotRange& range : map) {
     Node* const node = NodeAt(range.primary);
     if (node == nullptr) continue;
@@ -348,20 +356,17 @@ void Cluster::OnMap(const std::vector<SlotRange>& map) {
       owners[slot] = node;
     }
   }
-  bool taken_over = false;  // from a primary that is gone: its last writes may be
+  bool lost = false;
   const Node* const meta_before = OwnerOf(meta_slot_);
+  const int64_t now_ns = NowNs();
   for (uint32_t slot = 0; slot < kSlots; ++slot) {
-    Node* const before = owners_[slot].exchange(owners[slot], std::memory_order_acq_rel);
-    if (before != nullptr && before != owners[slot]) before->lost_slots_ns = refreshed_ns_;
-    taken_over = taken_over || (before != nullptr && owners[slot] != nullptr &&
-                                before != owners[slot] && !before->up());
+    lost |= Assign(static_cast<Slot>(slot), owners[slot], now_ns);
   }
+  lost |= AnyReplaced();
+  if (lost) listener_.OnFailover();
   LetGo();
-  if (taken_over) listener_.OnFailover();
   if (OwnerOf(meta_slot_) != meta_before) AskMeta();
-  Note(NoteLevel::kInfo, kMapNote,
-       absl::StrCat("cluster: ", primaries.size(), " primaries serve ", served, " of ", kSlots,
-                    " slots"));
+  NoteMap(primaries.size(), served);
   if (refresh_again_ || served < kSlots || !AllReachable()) {
     refresh_again_ = false;
     ArmRefresh(options_.refresh_least_ns + Random(options_.refresh_least_ns));
@@ -370,10 +375,44 @@ void Cluster::OnMap(const std::vector<SlotRange>& map) {
   }
 }
 
+void Cluster::NoteMap(std::size_t primaries, uint32_t served) {
+  if (served == kSlots) {
+    Note(NoteLevel::kInfo, kMapNote,
+         absl::StrCat("cluster: ", primaries, " primaries serve ", served, " of ", kSlots,
+                      " slots"));
+    return;
+  }
+  Note(NoteLevel::kWarning, kUnservedNote,
+       absl::StrCat("cluster: nobody serves ", kSlots - served, " of ", kSlots, " slots (",
+                    primaries,
+                    " primaries serve the others); on_store_failure decides about their keys; "
+                    "CLUSTER INFO and CLUSTER NODES say why, redis-cli --cluster fix may help"));
+}
+
 void Cluster::OnNoMap(const std::string& why) {
   std::string text = "cluster: no server says who has which slot; ";
-  Note(NoteLevel::kWarning, kNoMapNote, OneLine(text.append(why)));
+  Note(NoteLevel::kWarning, kNoMapNote,
+       OneLine(text.append(why)) +
+           "; is this a cluster (--redis-type), and does --redis-url name servers of it?");
   ArmRefresh(options_.refresh_least_ns + Random(options_.refresh_least_ns));
+}
+
+bool Cluster::Serves(const Node& node) const {
+  return std::any_of(owners_.begin(), owners_.end(), [&](const auto& owner) {
+    return owner.load(std::memory_order_relaxed) == &node;
+  });
+}
+
+bool Cluster::AnyReplaced() {
+  bool any = false;
+  const std::size_t count = node_count_.load(std::memory_order_relaxed);
+  for (std::size_t i = 0; i < count; ++i) {
+    Node& node = *nodes_[i];
+    if (node.lost_slots_ns == 0 || Serves(node)) continue;
+    node.lost_slots_ns = 0;
+    any = true;
+  }
+  return any;
 }
 
 void Cluster::LetGo() {
@@ -384,10 +423,7 @@ void Cluster::LetGo() {
     if (node.idle() || node.starting() || (node.up() && now_ns - node.used_ns < kNodeUnusedNs)) {
       continue;
     }
-    const bool serves = std::any_of(owners_.begin(), owners_.end(), [&](const auto& owner) {
-      return owner.load(std::memory_order_relaxed) == &node;
-    });
-    if (!serves) node.Stop();
+    if (!Serves(node)) node.Stop();
   }
 }
 

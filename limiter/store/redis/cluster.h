@@ -23,6 +23,7 @@
 #include <string_view>
 #include <vector>
 
+#include "limiter/store/pool.h"
 #include "limiter/store/redis/backoff.h"
 #include "limiter/store/redis/cluster_map.h"
 #include "limiter/store/redis/event.h"
@@ -52,7 +53,9 @@ class Cluster final : public Topology {
 
   void Start() override;
   bool Reachable(Slot slot) const override;
-  uint64_t outages() const override { return outages_.load(std::memory_order_relaxed); }
+  uint64_t outages(Slot slot) const override {
+    return outages_[slot].load(std::memory_order_relaxed);
+  }
   uint64_t redirects() const override { return redirects_.load(std::memory_order_relaxed); }
   void Visit(const std::function<void(const Primary&)>& visit) const override;
   bool Send(Slot slot, std::string_view wire, const Script* script, CommandSink& sink) override;
@@ -64,8 +67,14 @@ class Cluster final : public Topology {
   class Routed;
   class MetaSink;
   class MapSink;
-  class IgnoreSink;
-  enum NoteKind : std::size_t { kMapNote, kNoMapNote, kMetaNote, kRedirectionNote, kNoteKinds };
+  enum NoteKind : std::size_t {
+    kMapNote,
+    kUnservedNote,
+    kNoMapNote,
+    kMetaNote,
+    kRedirectionNote,
+    kNoteKinds
+  };
 
   static constexpr std::size_t kNodesMax = 1024;  // a cluster has a thousand servers at most
 
@@ -75,8 +84,12 @@ class Cluster final : public Topology {
   bool SendTo(Node& node, Routed& routed);
   // False: there is no way on for it.
   bool Redirect(Routed& routed, Failure failure, std::string_view text);
-  void Free(Routed& routed) { free_routed_.push_back(&routed); }
+  // The slot is the node's now; null: nobody's. True: whoever had it was lost before it was handed
+  // over, and its last writes may be.
+  bool Assign(Slot slot, Node* node, int64_t now_ns);
 
+  void CountOutage(Slot slot) { outages_[slot].fetch_add(1, std::memory_order_relaxed); }
+  void OnNodeOutage(const Node& node);
   void OnNodeState(Node& node, PrimaryState state);
   void OnTick();
   void ArmTick();
@@ -91,6 +104,11 @@ class Cluster final : public Topology {
   std::vector<RedisAddress> Candidates();
   void OnMap(const std::vector<SlotRange>& map);
   void OnNoMap(const std::string& why);
+  void NoteMap(std::size_t primaries, uint32_t served);
+  bool Serves(const Node& node) const;
+  // Whether a primary lost the last of its slots. Who is replaced loses all of them, so its last
+  // writes may be lost, though it answers still: it may be cut off from the others only.
+  bool AnyReplaced();
   // Primaries that serve no slot any more are let go.
   void LetGo();
   bool AllReachable() const;
@@ -109,14 +127,12 @@ class Cluster final : public Topology {
   std::array<std::unique_ptr<Node>, kNodesMax> nodes_;
   std::atomic<std::size_t> node_count_{0};
   std::array<std::atomic<Node*>, kSlots> owners_{};
-  std::atomic<uint64_t> outages_{0};
+  std::array<std::atomic<uint32_t>, kSlots> outages_{};
   std::atomic<uint64_t> redirects_{0};
 
   // The rest on the loop's thread.
-  std::vector<std::unique_ptr<Routed>> routed_;
-  std::vector<Routed*> free_routed_;
+  Pool<Routed> routed_;
   std::size_t parked_ = 0;
-  std::unique_ptr<IgnoreSink> ignore_;
   std::unique_ptr<MetaSink> meta_sink_;
   bool meta_owed_ = false;
   bool meta_wanted_ = false;  // not asked for yet, or the answer was none

@@ -88,10 +88,7 @@ class Cluster::Node final : private Primary::AddressSource, private Primary::Lis
   std::size_t Unpark(F send);
 
   // Any thread.
-  bool up() const {
-    const PrimaryState state = primary_.state();
-    return state == PrimaryState::kConnected || state == PrimaryState::kSuspect;
-  }
+  bool up() const { return TakesCalls(primary_.state()); }
   bool starting() const { return starting_.load(std::memory_order_acquire); }
   bool takes_calls() const { return up() || starting(); }
 
@@ -102,8 +99,9 @@ class Cluster::Node final : private Primary::AddressSource, private Primary::Lis
   MapSink& map_sink() { return map_sink_; }
 
   std::vector<Routed*> parked;
-  int64_t used_ns = 0;        // when a command was sent to it, or would have been
-  int64_t lost_slots_ns = 0;  // when another primary was named for a slot of its
+  int64_t used_ns = 0;  // when a command was sent to it, or would have been
+  // When another was last named for a slot of its; 0: never, or its writes were given up for lost.
+  int64_t lost_slots_ns = 0;
 
  private:
   static constexpr int kStartTimeouts = 3;
@@ -113,6 +111,7 @@ class Cluster::Node final : private Primary::AddressSource, private Primary::Lis
     if (state == PrimaryState::kConnected) GiveUpStart();
     if (!idle_) cluster_.OnNodeState(*this, state);
   }
+  void OnOutage() override { cluster_.OnNodeOutage(*this); }
   void OnFailover() override { cluster_.listener_.OnFailover(); }
   void OnNote(NoteLevel level, std::string_view text) override {
     cluster_.listener_.OnNote(level, text);
@@ -143,7 +142,7 @@ class Cluster::Routed final : public CommandSink {
 
   void OnReply(const redisReply& reply) override {
     CommandSink& sink = *sink_;
-    cluster_.Free(*this);
+    cluster_.routed_.Put(*this);
     sink.OnReply(reply);
   }
   void OnFailure(Failure failure, std::string_view text) override {
@@ -153,7 +152,7 @@ class Cluster::Routed final : public CommandSink {
     }
     if (failure == Failure::kClusterDown) cluster_.RefreshSoon();
     CommandSink& sink = *sink_;
-    cluster_.Free(*this);
+    cluster_.routed_.Put(*this);
     sink.OnFailure(failure, text);
   }
 
@@ -187,12 +186,6 @@ class Cluster::MetaSink final : public CommandSink {
 
  private:
   Cluster& cluster_;
-};
-
-class Cluster::IgnoreSink final : public CommandSink {
- public:
-  void OnReply(const redisReply& /*reply*/) override {}
-  void OnFailure(Failure /*failure*/, std::string_view /*text*/) override {}
 };
 
 }  // namespace weir

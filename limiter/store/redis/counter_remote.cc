@@ -195,7 +195,7 @@ class CounterRemote::Call {
   void Settle(bool awaited) {
     const bool last = --owed_ == 0;
     if (awaited && --awaited_ == 0) Tell();
-    if (last) remote_.free_calls_.push_back(this);
+    if (last) remote_.calls_.Put(*this);
   }
 
   void Tell() {
@@ -242,14 +242,9 @@ CounterRemote::CounterRemote(const CounterOptions& options, Clock& clock, Listen
 CounterRemote::~CounterRemote() = default;
 
 bool CounterRemote::Send(const RemoteCall& call, Topology& topology, RemoteSink& sink) {
-  if (free_calls_.empty()) {
-    calls_.push_back(std::make_unique<Call>(*this));
-    free_calls_.push_back(calls_.back().get());
-  }
-  Call* sent = free_calls_.back();
-  free_calls_.pop_back();
-  if (sent->Send(call, topology, sink)) return true;
-  free_calls_.push_back(sent);
+  Call& sent = calls_.Take(*this);
+  if (sent.Send(call, topology, sink)) return true;
+  calls_.Put(sent);
   return false;
 }
 

@@ -7,13 +7,12 @@
 // Thread safety: the loop's thread only.
 
 #include <cstdint>
-#include <memory>
 #include <random>
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include "limiter/core/clock.h"
+#include "limiter/store/pool.h"
 #include "limiter/store/redis/note_limit.h"
 #include "limiter/store/redis/topology.h"
 #include "limiter/store/remote.h"
@@ -59,8 +58,7 @@ class CounterRemote {
   std::mt19937_64 random_;
   NoteLimit notes_{1};
   std::string wire_;  // scratch
-  std::vector<std::unique_ptr<Call>> calls_;
-  std::vector<Call*> free_calls_;
+  Pool<Call> calls_;
 };
 
 }  // namespace weir

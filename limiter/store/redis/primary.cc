@@ -51,6 +51,7 @@ Primary::Primary(const Environment& environment, AddressSource& source, Listener
       proposal_(options_.proposal),
       pong_([this](const redisReply* reply) { OnPong(reply); }),
       info_([this](const redisReply* reply) { OnInfo(reply); }),
+      asked_([](const redisReply* /*reply*/) {}),
       link_(environment.base, environment.clock, options_.tls, options_.link, *this),
       handshake_(link_, *this),
       alive_(std::make_shared<Primary*>(this)),
@@ -424,6 +425,7 @@ void Primary::Isolate(std::string_view why) {
 // ---- Telling
 
 void Primary::SetState(PrimaryState state) {
+  if (TakesCalls(this->state()) && !TakesCalls(state)) listener_.OnOutage();
   // Release: who sees the state sees what the listener was told before.
   if (state_.exchange(state, std::memory_order_acq_rel) != state) listener_.OnState(state);
 }

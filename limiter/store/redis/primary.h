@@ -37,6 +37,7 @@
 #include "limiter/core/clock.h"
 #include "limiter/core/executor.h"
 #include "limiter/core/mutex.h"
+#include "limiter/store/pool.h"
 #include "limiter/store/redis/address.h"
 #include "limiter/store/redis/backoff.h"
 #include "limiter/store/redis/command.h"
@@ -56,6 +57,10 @@ enum class PrimaryState : uint8_t { kRecovering, kConnected, kSuspect, kIsolated
 
 // "recovering", "connected", …: the label of metrics.
 std::string_view NameOf(PrimaryState state);
+
+inline bool TakesCalls(PrimaryState state) {
+  return state == PrimaryState::kConnected || state == PrimaryState::kSuspect;
+}
 
 // Counters may be read from any thread; each stands for itself.
 struct PrimaryStats {
@@ -86,6 +91,8 @@ class Primary final : private Link::Owner, private Handshake::Owner {
   class Listener {
    public:
     virtual void OnState(PrimaryState /*state*/) {}
+    // It takes no calls from now on. Before anybody can see that in state().
+    virtual void OnOutage() {}
     // In each handshake with_meta: what holds. Before OnState(kConnected).
     virtual void OnMeta(const Meta& /*meta*/) {}
     // It is another server, or the same with another history: what was granted before may be
@@ -155,8 +162,9 @@ class Primary final : private Link::Owner, private Handshake::Owner {
 
   // Appends one command to the pipeline. `wire` is complete RESP. `script`: null, or the script
   // that an EVALSHA runs, so that after NOSCRIPT it can be loaded and the very bytes sent once
-  // more. false: not sent (not CONNECTED or SUSPECT, or too many in flight); the sink is not told.
-  bool Send(std::string_view wire, const Script* script, CommandSink& sink);
+  // more. `asking`: ASKING goes right before it, each time: its slot is on its way there. false:
+  // not sent (not CONNECTED or SUSPECT, or too many in flight); the sink is not told.
+  bool Send(std::string_view wire, const Script* script, CommandSink& sink, bool asking = false);
   // What was sent leaves now; otherwise at the end of the loop's turn.
   void Flush() { link_.Flush(); }
 
@@ -203,6 +211,7 @@ class Primary final : private Link::Owner, private Handshake::Owner {
 
     CommandSink* sink = nullptr;
     const Script* script = nullptr;
+    bool asking = false;
     bool resent = false;
     std::string wire;  // kept for a script only
 
@@ -258,9 +267,9 @@ class Primary final : private Link::Owner, private Handshake::Owner {
   void Isolate(std::string_view why);
 
   // Commands.
-  Call& TakeCall();
   void OnCallReply(Call& call, const redisReply& reply);
   void EndCall(Call& call, Failure failure, std::string_view text);
+  bool SendCall(Call& call, std::string_view wire);
   bool Resend(Call& call);
   void Free(Call& call);
   void NoteErrorReply(const FailureRow& row, std::string_view text);
@@ -277,6 +286,7 @@ class Primary final : private Link::Owner, private Handshake::Owner {
 
   OwnSink pong_;
   OwnSink info_;
+  OwnSink asked_;
   std::vector<Load> loads_;  // one per script
   Link link_;
   Handshake handshake_;
@@ -305,9 +315,7 @@ class Primary final : private Link::Owner, private Handshake::Owner {
   bool probe_held_ = false;  // the last PING got an error: no probe before the next one is due
   int64_t ping_sent_ns_ = 0;
 
-  std::vector<std::unique_ptr<Call>> calls_;
-  std::vector<Call*> free_calls_;
-  std::size_t in_flight_ = 0;
+  Pool<Call> calls_;
 
   std::atomic<bool> stopped_{true};
   std::atomic<PrimaryState> state_{PrimaryState::kRecovering};

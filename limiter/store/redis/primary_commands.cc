@@ -1,7 +1,6 @@
 // What primary.cc leaves out: the commands of the owner.
 
 #include <cstddef>
-#include <memory>
 #include <string>
 #include <string_view>
 
@@ -12,25 +11,26 @@
 namespace weir {
 namespace {
 
+constexpr std::string_view kAskingCommand = "*1\r\n$6\r\nASKING\r\n";
+
 void Count(std::atomic<uint64_t>& counter) { counter.fetch_add(1, std::memory_order_relaxed); }
 
 }  // namespace
 
-bool Primary::Send(std::string_view wire, const Script* script, CommandSink& sink) {
-  const PrimaryState now = state();
-  if (stage_ != Stage::kUp || (now != PrimaryState::kConnected && now != PrimaryState::kSuspect)) {
-    return false;
-  }
-  if (in_flight_ >= options_.in_flight_max) {
+bool Primary::Send(std::string_view wire, const Script* script, CommandSink& sink, bool asking) {
+  if (stage_ != Stage::kUp || !TakesCalls(state())) return false;
+  if (calls_.out() >= options_.in_flight_max) {
     Count(stats_.refused);
     return false;
   }
-  Call& call = TakeCall();
+  Call& call = calls_.Take(*this);
+  stats_.in_flight.store(calls_.out(), std::memory_order_relaxed);
   call.sink = &sink;
   call.script = script;
+  call.asking = asking;
   call.resent = false;
   if (script != nullptr) call.wire.assign(wire);
-  if (!link_.Send(wire, call)) {
+  if (!SendCall(call, wire)) {
     Count(stats_.refused);
     Free(call);
     return false;
@@ -40,20 +40,14 @@ bool Primary::Send(std::string_view wire, const Script* script, CommandSink& sin
   return true;
 }
 
-Primary::Call& Primary::TakeCall() {
-  if (free_calls_.empty()) {
-    calls_.push_back(std::make_unique<Call>(*this));
-    free_calls_.push_back(calls_.back().get());
-  }
-  Call& call = *free_calls_.back();
-  free_calls_.pop_back();
-  stats_.in_flight.store(++in_flight_, std::memory_order_relaxed);
-  return call;
+bool Primary::SendCall(Call& call, std::string_view wire) {
+  if (call.asking && !link_.Send(kAskingCommand, asked_)) return false;
+  return link_.Send(wire, call);
 }
 
 void Primary::Free(Call& call) {
-  free_calls_.push_back(&call);
-  stats_.in_flight.store(--in_flight_, std::memory_order_relaxed);
+  calls_.Put(call);
+  stats_.in_flight.store(calls_.out(), std::memory_order_relaxed);
 }
 
 void Primary::EndCall(Call& call, Failure failure, std::string_view text) {
@@ -89,7 +83,7 @@ bool Primary::Resend(Call& call) {
     load.pending = link_.Send(wire, *load.sink);
   }
   call.resent = true;
-  if (!link_.Send(call.wire, call)) return false;
+  if (!SendCall(call, call.wire)) return false;
   Count(stats_.script_resends);
   return true;
 }

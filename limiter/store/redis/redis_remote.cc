@@ -130,7 +130,7 @@ class RedisRemote::Call final : public CommandSink {
     const ScriptCall script = AsScript(call_.op);
     reply.decision = call_.op == Op::kReset ? ReplyToReset(script).decision
                                             : DecidedWithoutCall(script).value_or(Decision());
-    remote_.free_calls_.push_back(this);
+    remote_.calls_.Put(*this);
     sink_->OnReply(reply);
   }
 
@@ -163,7 +163,7 @@ class RedisRemote::Call final : public CommandSink {
     const Instant now = remote_.clock_.Now();
     if (failed_) {
       remote_.CountCall(call_, nullptr, now.mono_ns);
-      remote_.free_calls_.push_back(this);
+      remote_.calls_.Put(*this);
       sink.OnFailure();
       return;
     }
@@ -184,7 +184,7 @@ class RedisRemote::Call final : public CommandSink {
       remote_.stats_.clock_offset_ns.store(now_us * 1000 - now.wall_ns, std::memory_order_relaxed);
     }
     remote_.Observe(now.mono_ns - sent_mono_ns_);
-    remote_.free_calls_.push_back(this);
+    remote_.calls_.Put(*this);
     sink.OnReply(reply);
   }
 
@@ -293,20 +293,15 @@ bool RedisRemote::CounterReachable(const Limit& limit, std::string_view counter)
   return counting_.load(std::memory_order_acquire) && TopologyOf(limit).Reachable(SlotOf(counter));
 }
 
-uint64_t RedisRemote::outages() const {
-  return main_->outages() + (per_second_ == nullptr ? 0 : per_second_->outages());
+uint64_t RedisRemote::OutagesOf(const Limit& limit, const Key& key) const {
+  return TopologyOf(limit).outages(SlotOfShard(key));
 }
 
 bool RedisRemote::Send(const RemoteCall& call, RemoteSink& sink) {
   if (counters_ != nullptr) return counters_->Send(call, TopologyOf(*call.limit), sink);
-  if (free_calls_.empty()) {
-    calls_.push_back(std::make_unique<Call>(*this));
-    free_calls_.push_back(calls_.back().get());
-  }
-  Call* sent = free_calls_.back();
-  free_calls_.pop_back();
-  if (sent->Send(call, sink)) return true;
-  free_calls_.push_back(sent);
+  Call& sent = calls_.Take(*this);
+  if (sent.Send(call, sink)) return true;
+  calls_.Put(sent);
   return false;
 }
 
@@ -327,11 +322,16 @@ uint64_t RedisRemote::redirects() const {
   return main_->redirects() + (per_second_ == nullptr ? 0 : per_second_->redirects());
 }
 
+void RedisRemote::OnLost() {
+  losses_.fetch_add(1, std::memory_order_relaxed);
+  TellConnected();
+}
+
 void RedisRemote::TellConnected() {
   bool any = false;
   main_->Visit([&any](const Primary& primary) {
     const PrimaryState state = primary.state();
-    any = any || state == PrimaryState::kConnected || state == PrimaryState::kSuspect;
+    any = any || TakesCalls(state);
   });
   events_.connected(any && (counters_ != nullptr || secret_known_.load(std::memory_order_relaxed)));
 }

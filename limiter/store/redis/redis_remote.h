@@ -16,11 +16,11 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include "limiter/core/clock.h"
 #include "limiter/core/counters.h"
 #include "limiter/core/key.h"
+#include "limiter/store/pool.h"
 #include "limiter/store/redis/counter_remote.h"
 #include "limiter/store/redis/event.h"
 #include "limiter/store/redis/topology.h"
@@ -79,7 +79,8 @@ class RedisRemote final : public Remote,
   bool Reachable(const Limit& limit, const Key& key, const Secret& secret) const override;
   bool CounterReachable(const Limit& limit, std::string_view counter) const override;
   int nodes() const override { return nodes_.load(std::memory_order_relaxed); }
-  uint64_t outages() const override;
+  uint64_t outages() const override { return losses_.load(std::memory_order_relaxed); }
+  uint64_t OutagesOf(const Limit& limit, const Key& key) const override;
   uint32_t history() const override { return history_.load(std::memory_order_acquire); }
   bool Send(const RemoteCall& call, RemoteSink& sink) override;
   void Flush() override;
@@ -96,7 +97,7 @@ class RedisRemote final : public Remote,
 
   void OnMeta(const Meta& meta) override;
   void OnConnected() override;
-  void OnLost() override { TellConnected(); }
+  void OnLost() override;
   void TellConnected();
   void OnFailover() override {
     stats_.failovers.Add(1);
@@ -134,14 +135,14 @@ class RedisRemote final : public Remote,
   std::atomic<bool> counting_{false};        // between SetTopologies and Stop
 
   std::string wire_;  // scratch of Send
-  std::vector<std::unique_ptr<Call>> calls_;
-  std::vector<Call*> free_calls_;
+  Pool<Call> calls_;
   std::unique_ptr<NodesCall> nodes_call_;
   Event nodes_timer_;
   int beats_ = 0;
   std::array<int, 12> node_counts_{};  // of the last minute
   std::size_t node_counts_next_ = 0;
   std::atomic<int> nodes_{0};
+  std::atomic<uint64_t> losses_{0};  // of a primary
   std::atomic<uint32_t> history_{0};
   RedisRemoteStats stats_;
 };

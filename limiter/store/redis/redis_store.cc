@@ -87,6 +87,7 @@ absl::Status RedisStore::Open(const RedisPlace& place, bool with_meta,
         .sentinels = place.addresses,
         .master = place.master,
         .reach = {.login = place.sentinel_login, .tls = opened->tls.get(), .link = options_.link}};
+    Topology::Listener& listener = remote_;
     auto source = std::make_shared<SentinelAddress>(environment, sentinels);
     auto topology =
         std::make_unique<SingleTopology>(environment, *source, remote_, std::move(primary));
@@ -95,7 +96,8 @@ absl::Status RedisStore::Open(const RedisPlace& place, bool with_meta,
         [&source = *source, &topology = *topology](const RedisAddress& to) {
           source.Hint(to);
           topology.OnMoved(to);
-        });
+        },
+        [&listener](NoteLevel level, std::string_view text) { listener.OnNote(level, text); });
     opened->source = std::move(source);
     opened->topology = std::move(topology);
   }

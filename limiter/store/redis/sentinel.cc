@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "limiter/store/redis/event.h"
+#include "limiter/store/redis/note_limit.h"
 
 namespace weir {
 namespace {
@@ -90,6 +91,23 @@ class SentinelWatch::Watcher final : private Reach::Owner, private CommandSink {
   void Start() { Wait(); }
 
  private:
+  // up, for a while: it cannot be listened to.
+  void Give(std::string_view why) {
+    const int64_t now_ns = clock_.Now().mono_ns;
+    std::string text = RedisAddressText(sentinel_);
+    text.append(": ").append(why);
+    if (watch_.noted_ != nullptr && notes_.Allow(0, text, now_ns)) {
+      watch_.noted_(
+          NoteLevel::kWarning,
+          absl::StrCat("redis sentinel ", OneLine(text), "; cannot listen to its ",
+                       absl::string_view(kChannel.data(), kChannel.size()),
+                       ": where no other sentinel tells of a failover, it is found when the "
+                       "connection to the primary ends"));
+    }
+    reach_.End();
+    Wait();
+  }
+
   void Wait() {
     up_ = false;
     const int64_t now_ns = clock_.Now().mono_ns;
@@ -101,8 +119,7 @@ class SentinelWatch::Watcher final : private Reach::Owner, private CommandSink {
       backoff_.NoteAttempt(clock_.Now().mono_ns);
       reach_.Begin(sentinel_);
     } else if (ping_owed_) {
-      reach_.End();
-      Wait();
+      Give("no answer to a PING");
     } else {
       ping_owed_ = true;
       Say({"PING"});
@@ -122,7 +139,7 @@ class SentinelWatch::Watcher final : private Reach::Owner, private CommandSink {
     ping_owed_ = false;
     Say({"SUBSCRIBE", kChannel});
   }
-  void OnUnreached(std::string_view /*why*/) override { Wait(); }
+  void OnUnreached(std::string_view why) override { Give(why); }
   bool OnPush(const redisReply& reply) override {
     OnReply(reply);
     return true;
@@ -131,8 +148,7 @@ class SentinelWatch::Watcher final : private Reach::Owner, private CommandSink {
 
   void OnReply(const redisReply& reply) override {
     if (reply.type == REDIS_REPLY_ERROR) {
-      reach_.End();
-      Wait();
+      Give(TextOf(reply));
       return;
     }
     backoff_.Reset();
@@ -149,14 +165,18 @@ class SentinelWatch::Watcher final : private Reach::Owner, private CommandSink {
   const RedisAddress sentinel_;
   Event timer_;  // a pause, or until the next PING
   Backoff backoff_;
+  NoteLimit notes_{1};
   bool up_ = false;
   bool ping_owed_ = false;
   Reach reach_;
 };
 
 SentinelWatch::SentinelWatch(const Primary::Environment& environment, SentinelOptions options,
-                             const BackoffOptions& backoff, uint64_t seed, Moved moved)
-    : options_(std::move(options)), names_(environment), moved_(std::move(moved)) {
+                             const BackoffOptions& backoff, uint64_t seed, Moved moved, Noted noted)
+    : options_(std::move(options)),
+      names_(environment),
+      moved_(std::move(moved)),
+      noted_(std::move(noted)) {
   BackoffOptions slow = backoff;
   slow.max_ns = std::max(slow.max_ns, kWatchBackoffMaxNs);
   for (const RedisAddress& sentinel : options_.sentinels) {

@@ -11,6 +11,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -55,13 +56,16 @@ class SentinelAddress final : public Primary::AddressSource {
 };
 
 // Listens to the sentinels' `+switch-master`, over a connection to each that is kept up. A message
-// is a hint: whether the server it names is a primary the handshake finds out.
+// is a hint: whether the server it names is a primary the handshake finds out. A sentinel that is
+// not heard is noted.
 class SentinelWatch {
  public:
   using Moved = std::function<void(const RedisAddress& primary)>;
+  using Noted = std::function<void(NoteLevel level, std::string_view text)>;
 
+  // `noted`: of lines for the log; may be empty.
   SentinelWatch(const Primary::Environment& environment, SentinelOptions options,
-                const BackoffOptions& backoff, uint64_t seed, Moved moved);
+                const BackoffOptions& backoff, uint64_t seed, Moved moved, Noted noted = nullptr);
   ~SentinelWatch();
   SentinelWatch(const SentinelWatch&) = delete;
   SentinelWatch& operator=(const SentinelWatch&) = delete;
@@ -74,6 +78,7 @@ class SentinelWatch {
   const SentinelOptions options_;
   Names names_;
   const Moved moved_;
+  const Noted noted_;
   std::vector<std::unique_ptr<Watcher>> watchers_;
 };
 

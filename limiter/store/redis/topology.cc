@@ -4,10 +4,7 @@
 
 namespace weir {
 
-bool SingleTopology::Reachable(Slot /*slot*/) const {
-  const PrimaryState state = primary_.state();
-  return state == PrimaryState::kConnected || state == PrimaryState::kSuspect;
-}
+bool SingleTopology::Reachable(Slot /*slot*/) const { return TakesCalls(primary_.state()); }
 
 void SingleTopology::OnMoved(const RedisAddress& to) {
   const std::string address = RedisAddressText(to);
@@ -15,7 +12,6 @@ void SingleTopology::OnMoved(const RedisAddress& to) {
 }
 
 void SingleTopology::OnState(PrimaryState state) {
-  if (state == PrimaryState::kRecovering) losses_.fetch_add(1, std::memory_order_relaxed);
   if (state == PrimaryState::kConnected) listener_.OnConnected();
   if (state == PrimaryState::kRecovering || state == PrimaryState::kIsolated) listener_.OnLost();
 }

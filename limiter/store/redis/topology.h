@@ -5,6 +5,7 @@
 // Thread safety: Reachable, Visit, outages and redirects from any thread, the rest on the loop's
 // thread.
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <string_view>
@@ -38,8 +39,9 @@ class Topology {
 
   // Whether the primary of the slot takes calls.
   virtual bool Reachable(Slot slot) const = 0;
-  // Times a primary was lost, over all of them.
-  virtual uint64_t outages() const = 0;
+  // Times that the primary of the slot was lost, whichever it was. Once somebody sees that it takes
+  // no calls, that time is counted.
+  virtual uint64_t outages(Slot slot) const = 0;
   // Commands that were sent on to another primary.
   virtual uint64_t redirects() const { return 0; }
   // For exporters: all primaries ever known.
@@ -61,7 +63,9 @@ class SingleTopology final : public Topology, private Primary::Listener {
 
   void Start() override { primary_.Start(); }
   bool Reachable(Slot /*slot*/) const override;
-  uint64_t outages() const override { return primary_.stats().isolations + losses_; }
+  uint64_t outages(Slot /*slot*/) const override {
+    return outages_.load(std::memory_order_relaxed);
+  }
   void Visit(const std::function<void(const Primary&)>& visit) const override { visit(primary_); }
   bool Send(Slot /*slot*/, std::string_view wire, const Script* script,
             CommandSink& sink) override {
@@ -74,12 +78,13 @@ class SingleTopology final : public Topology, private Primary::Listener {
 
  private:
   void OnState(PrimaryState state) override;
+  void OnOutage() override { outages_.fetch_add(1, std::memory_order_relaxed); }
   void OnMeta(const Meta& meta) override { listener_.OnMeta(meta); }
   void OnFailover() override { listener_.OnFailover(); }
   void OnNote(NoteLevel level, std::string_view text) override { listener_.OnNote(level, text); }
 
   Topology::Listener& listener_;
-  std::atomic<uint64_t> losses_{0};
+  std::atomic<uint64_t> outages_{0};
   Primary primary_;
 };
 

@@ -350,5 +350,70 @@ TEST(DenyCache, ASlowClockDoesNotProlongADenial) {
   }
 }
 
+// Denied for longer than the state says, so that the store is not asked for each hit that comes
+// free: whoever is answered meanwhile is told to wait for the end of that.
+TEST(DenyCache, APacedDenialSaysWhenItEnds) {
+  constexpr int64_t kPaceNs = 50 * kMillisecondNs;
+  constexpr int64_t kDriftNs = kPaceNs / 1'000;
+  for (const Limit& limit : AllOf(1'000, kSecondNs)) {
+    SCOPED_TRACE(AlgorithmName(limit.algorithm));
+    Ask denied = Asking::Of(limit, 1);
+    denied.grant.decision.reset_after_ns = kSecondNs;
+    denied.grant.decision.retry_after_ns = kPaceNs;
+    Cell cell = {};
+    NoteDenied(denied, kSecondNs, cell);
+    for (const int64_t after_ns : {int64_t{0}, 10 * kMillisecondNs, kPaceNs - kDriftNs - 1}) {
+      Ask ask = Asking::Of(limit, 1, 3);
+      const Instant now = {.mono_ns = kSecondNs + after_ns, .wall_ns = 0};
+      ASSERT_TRUE(AnswerDenied(cell, now, ask));
+      EXPECT_FALSE(ask.grant.decision.allowed);
+      EXPECT_GE(ask.grant.decision.retry_after_ns, kPaceNs - kDriftNs - after_ns);
+      EXPECT_LE(ask.grant.decision.retry_after_ns, kPaceNs - after_ns);
+      EXPECT_EQ(ask.grant.decision.remaining, 0U);
+      EXPECT_EQ(ask.grant.remaining_before, 0U);
+      EXPECT_EQ(ask.grant.decision.reset_after_ns, kSecondNs - after_ns);
+    }
+    Ask late = Asking::Of(limit, 1);
+    EXPECT_FALSE(
+        AnswerDenied(cell, {.mono_ns = kSecondNs + kPaceNs - kDriftNs, .wall_ns = 0}, late));
+  }
+}
+
+TEST(DenyCache, ADenialOfALeasedKeyIsPaced) {
+  SharedStoreOptions options = SharedHarness::Small();
+  options.leases = true;
+  const int64_t pace_ns = options.lease.pace_ns;
+  const Limit limit = Bucket(1'000, kSecondNs);  // a hit each millisecond
+  LeaseCounters counters;
+  for (const bool leased : {true, false}) {
+    SCOPED_TRACE(leased);
+    SharedHarness harness(options);
+    const auto take = [&] {
+      SharedRequest request = {Asking::Of(limit, 1)};
+      if (leased) request.asks[0].lease = &counters;
+      harness.Run(request);
+      return request[0];
+    };
+    harness.remote.store().Apply({&limit, KeyOf(1), Op::kTake, 1'000, false});  // by another node
+    const Grant denied = take();
+    EXPECT_EQ(denied.source, Source::kStore);
+    EXPECT_EQ(denied.decision.retry_after_ns, kMillisecondNs);
+    harness.Advance(5 * kMillisecondNs);
+    const uint64_t calls = harness.remote.calls();
+    const Grant grant = take();
+    EXPECT_EQ(grant.decision.allowed, !leased);
+    EXPECT_EQ(harness.remote.calls(), calls + (leased ? 0 : 1));
+    if (!leased) continue;
+    EXPECT_EQ(grant.source, Source::kDeniedCache);
+    EXPECT_EQ(grant.decision.remaining, 0U);
+    EXPECT_EQ(grant.decision.next_hit_after_ns, grant.decision.retry_after_ns);
+    EXPECT_GT(grant.decision.retry_after_ns, pace_ns / 2 - 6 * kMillisecondNs);
+    EXPECT_LE(grant.decision.retry_after_ns, pace_ns + pace_ns / 2 - 5 * kMillisecondNs);
+    // At the time that it was told it passes.
+    harness.Advance(grant.decision.retry_after_ns);
+    EXPECT_TRUE(take().decision.allowed);
+  }
+}
+
 }  // namespace
 }  // namespace weir

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/support/fake_redis.h"
 #include "tests/support/primary_harness.h"
@@ -20,6 +21,7 @@ using test::Arguments;
 using test::Ending;
 using test::FakeRedis;
 using test::TestLoop;
+using ::testing::IsEmpty;
 
 class ClusterRecorder final : public Topology::Listener {
  public:
@@ -27,18 +29,26 @@ class ClusterRecorder final : public Topology::Listener {
   void OnConnected() override { ++connected; }
   void OnLost() override { ++lost; }
   void OnFailover() override { ++failovers; }
-  void OnNote(NoteLevel /*level*/, std::string_view text) override { notes.emplace_back(text); }
-  bool Noted(std::string_view part) const {
-    return std::any_of(notes.begin(), notes.end(), [&](const std::string& note) {
-      return note.find(part) != std::string::npos;
-    });
+  void OnNote(NoteLevel level, std::string_view text) override {
+    notes.emplace_back(text);
+    if (level == NoteLevel::kWarning) warnings.emplace_back(text);
   }
+  bool Noted(std::string_view part) const { return Any(notes, part); }
+  bool Warned(std::string_view part) const { return Any(warnings, part); }
 
   std::vector<Meta> metas;
   int connected = 0;
   int lost = 0;
   int failovers = 0;
   std::vector<std::string> notes;
+  std::vector<std::string> warnings;  // those of the notes
+
+ private:
+  static bool Any(const std::vector<std::string>& texts, std::string_view part) {
+    return std::any_of(texts.begin(), texts.end(), [&](const std::string& text) {
+      return text.find(part) != std::string::npos;
+    });
+  }
 };
 
 // Servers that each say who has which slot; GET answers with the number of the server.
@@ -121,6 +131,11 @@ class ClusterTest : public testing::Test {
       return Answer{error};
     };
   }
+  std::size_t MapsAsked() const {
+    std::size_t count = 0;
+    for (const auto& fake : fakes_) count += fake->CountCommands("CLUSTER");
+    return count;
+  }
   std::string To(std::size_t i) const { return absl::StrCat("127.0.0.1:", fakes_[i]->port()); }
 
   TestLoop loop_;
@@ -144,6 +159,7 @@ TEST_F(ClusterTest, EachSlotGoesToItsPrimary) {
   EXPECT_EQ(Ask(16383), 2);
   EXPECT_TRUE(cluster_->Reachable(16383));
   EXPECT_TRUE(listener_.Noted("3 primaries serve 16384 of 16384 slots"));
+  EXPECT_THAT(listener_.warnings, IsEmpty());
 }
 
 TEST_F(ClusterTest, AnySeedThatAnswersWillDo) {
@@ -162,7 +178,8 @@ TEST_F(ClusterTest, WithoutAnAnswerItAsksAgainAndSaysWhy) {
   };
   Start();
   ASSERT_TRUE(loop_.Until([&] { return listener_.Noted("cluster support disabled"); }));
-  EXPECT_TRUE(listener_.Noted("no server says who has which slot"));
+  EXPECT_TRUE(listener_.Warned("no server says who has which slot"));
+  EXPECT_TRUE(listener_.Warned("is this a cluster (--redis-type), and does --redis-url name"));
   extra_[0] = nullptr;
   EXPECT_TRUE(AllUp());
 }
@@ -175,8 +192,32 @@ TEST_F(ClusterTest, ASlotNobodyServesIsNotReachable) {
   Ending ending;
   EXPECT_FALSE(Send(100, ending));
   EXPECT_EQ(ending.calls, 0);
+  EXPECT_TRUE(listener_.Warned("nobody serves 100 of 16384 slots"));
+  EXPECT_TRUE(listener_.Warned("redis-cli --cluster fix"));
   map_ = {{0, 16383, 0}};  // looked up again soon, as long as some are not served
   EXPECT_TRUE(loop_.Until([&] { return cluster_->Reachable(100); }));
+}
+
+TEST_F(ClusterTest, ASlotThatIsTakenFromItsPrimaryIsLost) {
+  Start();
+  ASSERT_TRUE(AllUp());
+  map_ = {{0, 99, 0}, {200, 5000, 0}, {5001, 10922, 1}, {10923, 16383, 2}};
+  Says(0, "-CLUSTERDOWN Hash slot not served\r\n");  // a sign of change
+  Ask(100);
+  ASSERT_TRUE(loop_.Until([&] { return !cluster_->Reachable(100); }));
+  EXPECT_EQ(cluster_->outages(100), 1u);
+  // Nobody can have moved what it held.
+  EXPECT_EQ(listener_.failovers, 1);
+  // From one that is up to another that is up it is not.
+  ASSERT_TRUE(loop_.Until([&] { return Ask(5001) == 1; }));
+  EXPECT_EQ(cluster_->outages(5001), 0u);
+  // Given to a server that cannot be reached, it stays lost.
+  Add();
+  fakes_[3]->StopListening();
+  map_ = {{0, 199, 3}, {200, 5000, 0}, {5001, 10922, 1}, {10923, 16383, 2}};
+  ASSERT_TRUE(loop_.Until([&] { return cluster_->Reachable(100); }));  // for as long as it starts
+  EXPECT_EQ(cluster_->outages(100), 1u);
+  EXPECT_EQ(cluster_->outages(99), 1u);
 }
 
 TEST_F(ClusterTest, MovedIsFollowedAndRemembered) {
@@ -208,6 +249,33 @@ TEST_F(ClusterTest, AskIsFollowedOnceEachTime) {
   }
   EXPECT_EQ(fakes_[2]->CountCommands("ASKING"), 2u);
   EXPECT_EQ(cluster_->redirects(), 2u);
+}
+
+TEST_F(ClusterTest, AScriptForgottenWhereItsSlotGoesIsLoadedThere) {
+  options_.primary.scripts = AllScripts();
+  Start();
+  ASSERT_TRUE(AllUp());
+  extra_[0] = [this](const Arguments& arguments) -> std::optional<Answer> {
+    if (arguments[0] != "EVALSHA") return std::nullopt;
+    return Answer{"-ASK 7 " + To(2) + "\r\n"};
+  };
+  // As a server does that the slot is on its way to: each command needs an ASKING of its own.
+  bool asking = false;
+  extra_[2] = [this, &asking](const Arguments& arguments) -> std::optional<Answer> {
+    const bool asked = std::exchange(asking, arguments[0] == "ASKING");
+    if (arguments[0] != "EVALSHA" || asked) return std::nullopt;
+    return Answer{"-MOVED 7 " + To(0) + "\r\n"};
+  };
+  const Script& script = ScriptOf(ScriptId::kNodes);
+  fakes_[2]->scripts_forgotten = {std::string(script.sha1)};
+  std::string wire;
+  AppendCommand(wire, {"EVALSHA", script.sha1, "1", "k", "a"});
+  Ending ending;
+  ASSERT_TRUE(cluster_->Send(7, wire, &script, ending));
+  ASSERT_TRUE(loop_.Until([&] { return ending.done(); }));
+  EXPECT_EQ(ending.failure, Failure::kNone) << ending.text;
+  EXPECT_EQ(fakes_[2]->CountCommands("EVALSHA"), 2u);
+  EXPECT_EQ(cluster_->redirects(), 1u);
 }
 
 TEST_F(ClusterTest, AServerNeverHeardOfIsConnectedToWhileTheCommandWaits) {
@@ -280,13 +348,27 @@ TEST_F(ClusterTest, AReplicaThatTookOverIsFound) {
   fakes_[1]->CloseAll();
   ASSERT_TRUE(loop_.Until([&] { return !cluster_->Reachable(6000); }));
   EXPECT_TRUE(cluster_->Reachable(0));
-  EXPECT_EQ(cluster_->outages(), 1u);
+  // Counted where it was: of others it is no outage.
+  EXPECT_EQ(cluster_->outages(6000), 1u);
+  EXPECT_EQ(cluster_->outages(0), 0u);
   EXPECT_EQ(listener_.lost, 1);
   EXPECT_EQ(listener_.failovers, 0);
   map_[1].owner = 3;
   ASSERT_TRUE(loop_.Until([&] { return cluster_->Reachable(6000); }));
   EXPECT_EQ(Ask(6000), 3);
   // What the old one granted last may be forgotten.
+  EXPECT_EQ(listener_.failovers, 1);
+  EXPECT_EQ(cluster_->outages(6000), 1u);
+}
+
+TEST_F(ClusterTest, APartOfWhatALostPrimaryHadMayHaveLostWrites) {
+  Start();
+  ASSERT_TRUE(AllUp());
+  fakes_[1]->StopListening();
+  fakes_[1]->CloseAll();
+  ASSERT_TRUE(loop_.Until([&] { return !cluster_->Reachable(6000); }));
+  map_ = {{0, 5460, 0}, {5461, 6000, 2}, {6001, 10922, 1}, {10923, 16383, 2}};
+  ASSERT_TRUE(loop_.Until([&] { return cluster_->Reachable(6000); }));
   EXPECT_EQ(listener_.failovers, 1);
 }
 
@@ -316,10 +398,59 @@ TEST_F(ClusterTest, OneThatHandedOverAndIsAReplicaNowMayHaveLostWrites) {
   Start();
   ASSERT_TRUE(AllUp());
   Says(1, "-MOVED 6000 " + To(3) + "\r\n");
-  map_[1].owner = 3;
+  map_ = {{0, 5460, 0}, {5461, 6000, 3}, {6001, 10922, 1}, {10923, 16383, 2}};
   EXPECT_EQ(Ask(6000), 3);
+  EXPECT_EQ(listener_.failovers, 0);
   fakes_[1]->role = "slave";  // which its INFO says within a second
   EXPECT_TRUE(loop_.Until([&] { return listener_.failovers == 1; }));
+}
+
+// Cut off from the others, but not from here, it goes on as a primary that nobody else knows.
+TEST_F(ClusterTest, OneThatHandedEverythingOverMayHaveLostWritesWhateverItSays) {
+  Add();
+  Start();
+  ASSERT_TRUE(AllUp());
+  map_[1].owner = 3;
+  Says(0, "-MOVED 7 " + To(2) + "\r\n");  // a sign of change
+  Ask(7);
+  ASSERT_TRUE(loop_.Until([&] { return Ask(6000) == 3; }));
+  EXPECT_EQ(listener_.lost, 0);
+  EXPECT_EQ(listener_.failovers, 1);
+  // The next map tells nothing new.
+  Says(0, "-MOVED 8 " + To(2) + "\r\n");
+  EXPECT_EQ(Ask(8), 2);
+  extra_[0] = nullptr;
+  ASSERT_TRUE(loop_.Until([&] { return Ask(8) == 0; }));
+  EXPECT_EQ(listener_.failovers, 1);
+}
+
+TEST_F(ClusterTest, SlotsThatMigrateAreNoFailover) {
+  Add();
+  Start();
+  ASSERT_TRUE(AllUp());
+  Says(1, "-MOVED 5461 " + To(3) + "\r\n");
+  map_ = {{0, 5460, 0}, {5461, 10921, 3}, {10922, 10922, 1}, {10923, 16383, 2}};
+  EXPECT_EQ(Ask(5461), 3);
+  ASSERT_TRUE(loop_.Until([&] { return Ask(6000) == 3; }));
+  const std::size_t asked = MapsAsked();
+  Says(1, "-MOVED 5461 " + To(3) + "\r\n");
+  Ask(10922);
+  ASSERT_TRUE(loop_.Until([&] { return MapsAsked() > asked; }));
+  loop_.For(20);
+  EXPECT_EQ(listener_.failovers, 0);
+}
+
+TEST_F(ClusterTest, SlotsThatNobodyHadForAWhileMayHaveLostWrites) {
+  Add();
+  Start();
+  ASSERT_TRUE(AllUp());
+  fakes_[1]->StopListening();
+  fakes_[1]->CloseAll();
+  map_ = {{0, 5460, 0}, {10923, 16383, 2}};
+  ASSERT_TRUE(loop_.Until([&] { return listener_.Noted("2 primaries serve the others"); }));
+  map_ = {{0, 5460, 0}, {5461, 10922, 3}, {10923, 16383, 2}};
+  ASSERT_TRUE(loop_.Until([&] { return cluster_->Reachable(6000); }));
+  EXPECT_EQ(listener_.failovers, 1);
 }
 
 TEST_F(ClusterTest, OneThatServesNothingAnyMoreIsLetGo) {

@@ -59,7 +59,7 @@ class CounterServer final : public Topology {
 
   void Start() override {}
   bool Reachable(Slot /*slot*/) const override { return true; }
-  uint64_t outages() const override { return 0; }
+  uint64_t outages(Slot /*slot*/) const override { return 0; }
   void Visit(const std::function<void(const Primary&)>& /*visit*/) const override {}
   bool Send(Slot slot, std::string_view wire, const Script* script, CommandSink& sink) override {
     EXPECT_EQ(script, nullptr);
@@ -188,6 +188,16 @@ class CounterRemoteTest : public testing::Test, public CounterRemote::Listener {
     EXPECT_EQ(told.failures, 0);
     return told.reply;
   }
+  // A take that is denied and told of, while what it charged is still to be taken back.
+  void BeDenied(uint64_t hits, Told& told) {
+    call_.drain = false;
+    ASSERT_TRUE(Send(Op::kTake, hits, told));
+    server_.AnswerOne();
+    server_.AnswerOne();
+    ASSERT_EQ(told.replies, 1);
+    ASSERT_FALSE(told.reply.decision.allowed);
+    ASSERT_EQ(server_.owed.size(), 2U);
+  }
   std::string Value() const {
     const auto found = server_.values.find("k");
     return found == server_.values.end() ? "(none)" : found->second;
@@ -243,13 +253,8 @@ TEST_F(CounterRemoteTest, ADeniedTakeIsTakenBackAfterItsAnswerWhereDenialsAreFre
   call_.drain = false;
   EXPECT_TRUE(Run(Op::kTake, 4).decision.allowed);
   Told told;
-  ASSERT_TRUE(Send(Op::kTake, 2, told));
-  server_.AnswerOne();
-  server_.AnswerOne();
-  EXPECT_EQ(told.replies, 1);
-  EXPECT_FALSE(told.reply.decision.allowed);
+  BeDenied(2, told);
   EXPECT_EQ(told.reply.decision.remaining, 1U);
-  EXPECT_EQ(server_.owed.size(), 2U);
   EXPECT_EQ(server_.flushes, 1);
   server_.AnswerAll();
   EXPECT_EQ(Value(), "4");
@@ -261,12 +266,9 @@ TEST_F(CounterRemoteTest, ADeniedTakeIsTakenBackAfterItsAnswerWhereDenialsAreFre
 }
 
 TEST_F(CounterRemoteTest, TakenBackFromACounterThatWasResetItEndsAtZero) {
-  call_.drain = false;
   server_.values["k"] = "5";
   Told told;
-  ASSERT_TRUE(Send(Op::kTake, 2, told));
-  server_.AnswerOne();
-  server_.AnswerOne();
+  BeDenied(2, told);
   server_.values.erase("k");
   server_.AnswerAll();
   EXPECT_EQ(Value(), "0");
@@ -361,13 +363,9 @@ TEST_F(CounterRemoteTest, EitherCommandsFailureIsTheCalls) {
 }
 
 TEST_F(CounterRemoteTest, ALostReturnIsNotToldAndTheCallIsUsedAgain) {
-  call_.drain = false;
   server_.values["k"] = "5";
   Told told;
-  ASSERT_TRUE(Send(Op::kTake, 1, told));
-  server_.AnswerOne();
-  server_.AnswerOne();
-  ASSERT_EQ(server_.owed.size(), 2U);
+  BeDenied(1, told);
   // While its return is under way others are sent: they must not be confused.
   Told other;
   ASSERT_TRUE(Send(Op::kReport, 1, other));
@@ -383,13 +381,9 @@ TEST_F(CounterRemoteTest, ALostReturnIsNotToldAndTheCallIsUsedAgain) {
 }
 
 TEST_F(CounterRemoteTest, ACallIsNotUsedAgainBeforeItsReturnIsThere) {
-  call_.drain = false;
   server_.values["k"] = "5";
   Told told;
-  ASSERT_TRUE(Send(Op::kTake, 2, told));
-  server_.AnswerOne();
-  server_.AnswerOne();
-  ASSERT_EQ(told.replies, 1);
+  BeDenied(2, told);
   server_.values.erase("k");
   call_.counter.key = "j";
   Told other;
@@ -464,50 +458,49 @@ class CounterRaceTest : public CounterRemoteTest {
     }
     return sent;
   }
+
+  // A race under each seed, on a counter that begins with `value` ("": there is none).
+  template <typename Next, typename Check>
+  void RaceOften(uint32_t seeds, const std::string& value, int calls, Next next, Check check) {
+    for (uint32_t seed = 0; seed < seeds; ++seed) {
+      SCOPED_TRACE(seed);
+      counters_ = {};
+      if (!value.empty()) counters_.values["k"] = value;
+      const std::deque<Sent> sent = Race(seed, calls, next);
+      for (const Sent& call : sent) EXPECT_EQ(call.told.replies, 1);
+      check(sent);
+      if (HasFailure()) return;
+    }
+  }
+
+  static uint64_t AdmittedOf(const std::deque<Sent>& sent) {
+    uint64_t admitted = 0;
+    for (const Sent& call : sent) admitted += call.told.reply.decision.allowed ? call.hits : 0;
+    return admitted;
+  }
 };
 
 TEST_F(CounterRaceTest, TakesNeverPassBeyondTheLimitAndDeniedOnesCostNothing) {
   call_.drain = false;
-  for (uint32_t seed = 0; seed < 300; ++seed) {
-    counters_ = {};
-    uint64_t admitted = 0;
-    for (const Sent& call : Race(seed, 20, [](auto& random) {
-           return Sent{Op::kTake, 1 + random() % 3, {}};
-         })) {
-      EXPECT_EQ(call.told.replies, 1);
-      if (call.told.reply.decision.allowed) admitted += call.hits;
-    }
-    EXPECT_LE(admitted, 5U);
-    EXPECT_EQ(Value(), std::to_string(admitted));
-  }
+  const auto next = [](auto& random) { return Sent{Op::kTake, 1 + random() % 3, {}}; };
+  RaceOften(300, "", 20, next, [&](const std::deque<Sent>& sent) {
+    EXPECT_LE(AdmittedOf(sent), 5U);
+    EXPECT_EQ(Value(), std::to_string(AdmittedOf(sent)));
+  });
 }
 
 // One hit at a time, and charged when denied: to the hit.
 TEST_F(CounterRaceTest, TakesOfOneHitPassUpToTheLimit) {
-  for (uint32_t seed = 0; seed < 100; ++seed) {
-    counters_ = {};
-    int admitted = 0;
-    for (const Sent& call : Race(seed, 20, [](auto& /*random*/) {
-           return Sent{Op::kTake, 1, {}};
-         })) {
-      admitted += call.told.reply.decision.allowed ? 1 : 0;
-    }
-    EXPECT_EQ(admitted, 5);
+  const auto next = [](auto& /*random*/) { return Sent{Op::kTake, 1, {}}; };
+  RaceOften(100, "", 20, next, [&](const std::deque<Sent>& sent) {
+    EXPECT_EQ(AdmittedOf(sent), 5U);
     EXPECT_EQ(Value(), "20");
-  }
+  });
 }
 
 TEST_F(CounterRaceTest, RefundsOfMoreThanThereIsEndAtZero) {
-  for (uint32_t seed = 0; seed < 300; ++seed) {
-    counters_ = {};
-    counters_.values["k"] = "6";
-    for (const Sent& call : Race(seed, 12, [](auto& random) {
-           return Sent{Op::kRefund, 1 + random() % 4, {}};
-         })) {
-      EXPECT_EQ(call.told.replies, 1);
-    }
-    EXPECT_EQ(Value(), "0") << seed;
-  }
+  const auto next = [](auto& random) { return Sent{Op::kRefund, 1 + random() % 4, {}}; };
+  RaceOften(300, "6", 12, next, [&](const std::deque<Sent>& /*sent*/) { EXPECT_EQ(Value(), "0"); });
 }
 
 }  // namespace

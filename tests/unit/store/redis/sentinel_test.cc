@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/support/fake_redis.h"
 #include "tests/support/primary_harness.h"
@@ -17,6 +18,8 @@ using test::Answer;
 using test::Arguments;
 using test::FakeRedis;
 using test::TestLoop;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
 
 class SentinelTest : public testing::Test {
  protected:
@@ -195,11 +198,23 @@ class SentinelWatchTest : public SentinelTest {
     watch_ = std::make_unique<SentinelWatch>(
         Primary::Environment{loop_.base(), loop_, resolver_, loop_.clock()}, options_,
         BackoffOptions{5'000'000, 20'000'000, 10'000'000}, 1,
-        [this](const RedisAddress& to) { moved_.push_back(to); });
+        [this](const RedisAddress& to) { moved_.push_back(to); },
+        [this](NoteLevel level, std::string_view text) {
+          EXPECT_EQ(level, NoteLevel::kWarning);
+          notes_.emplace_back(text);
+        });
     watch_->Start();
   }
   bool Subscribed(std::size_t i, std::size_t times = 1) {
     return loop_.Until([&] { return fakes_[i]->CountCommands("SUBSCRIBE") >= times; });
+  }
+  // What was noted of a sentinel.
+  std::vector<std::string> NotesOf(std::size_t i) {
+    std::vector<std::string> notes;
+    for (const std::string& note : notes_) {
+      if (note.starts_with("redis sentinel " + Text(i) + ":")) notes.push_back(note);
+    }
+    return notes;
   }
   static std::string Message(const std::string& text) {
     return test::BulkArray({"message", "+switch-master", text});
@@ -207,6 +222,7 @@ class SentinelWatchTest : public SentinelTest {
 
   std::unique_ptr<SentinelWatch> watch_;
   std::vector<RedisAddress> moved_;
+  std::vector<std::string> notes_;
 };
 
 TEST_F(SentinelWatchTest, AMoveIsToldByWhicheverSentinelSaysSo) {
@@ -258,7 +274,35 @@ TEST_F(SentinelWatchTest, ASentinelThatRefusesIsAskedAgain) {
   Start();
   ASSERT_TRUE(Subscribed(0, 3));
   EXPECT_TRUE(moved_.empty());
+  EXPECT_TRUE(loop_.Until([&] { return fakes_[0]->connections() <= 1; })) << "one is left";
+  // Said once, though it was refused three times.
+  EXPECT_EQ(NotesOf(0), (std::vector<std::string>{
+                            "redis sentinel " + Text(0) +
+                            ": NOAUTH Authentication required.; cannot listen to its "
+                            "+switch-master: where no other sentinel tells of a failover, it is "
+                            "found when the connection to the primary ends"}));
   watch_.reset();
+}
+
+TEST_F(SentinelWatchTest, ASentinelThatIsNotThereIsNoted) {
+  fakes_[1]->StopListening();
+  fakes_[2]->password = "secret";
+  options_.reach.login = [] { return RedisLogin{"", "other"}; };
+  Start();
+  ASSERT_TRUE(loop_.Until([&] { return !NotesOf(1).empty() && !NotesOf(2).empty(); }));
+  EXPECT_THAT(NotesOf(1)[0], HasSubstr("Connection refused; cannot listen"));
+  EXPECT_THAT(NotesOf(2)[0], HasSubstr("AUTH: WRONGPASS"));
+}
+
+TEST_F(SentinelWatchTest, ASentinelThatIsListenedToIsNotNoted) {
+  options_.sentinels.resize(1);
+  Start();
+  ASSERT_TRUE(Subscribed(0));
+  fakes_[0]->SayToAll(Message("mymaster 10.0.0.1 6379 10.0.0.7 6380"));
+  ASSERT_TRUE(loop_.Until([&] { return !moved_.empty(); }));
+  EXPECT_THAT(notes_, IsEmpty());
+  fakes_[0]->CloseAll();
+  ASSERT_TRUE(loop_.Until([&] { return !notes_.empty(); }));
 }
 
 }  // namespace
