@@ -2,13 +2,15 @@
 """Runs the benchmarks and prints the numbers that README.md quotes.
 
     bench/run.py                 all parts, in about three minutes
-    bench/run.py engine memory   only these: engine, memory, start, transport, redis, redis-memory
+    bench/run.py engine memory   only these: engine, memory, start, transport, leased, redis,
+                                 redis-memory
 
 Ratios are against something in the same run; times are costs of one operation. Nothing here is a
 test: numbers of a busy machine are printed all the same, with what else was running.
 """
 
 import argparse
+import contextlib
 import json
 import os
 import pathlib
@@ -78,22 +80,31 @@ def transport():
     """Weir against a server without a limiter, on the same transport in the same run."""
     title("transport: Weir against the null server (ratio B / A)")
     with tempfile.TemporaryDirectory() as folder:
-        rules = pathlib.Path(folder) / "rules"
-        rules.mkdir()
-        shutil.copy(ROOT / "bench" / "transport_rules.yaml", rules / "bench.yaml")
         null = f"{BUILD}/weir_null_server --api=cq --threads=1 --listen=127.0.0.1:{{port}}"
-        weir = (f"{BUILD}/weir serve --rules-dir={rules} --threads=1 --log-level=error "
-                "--drain-delay=0s --grpc-listen=127.0.0.1:{port} "
-                "--http-listen=127.0.0.1:{port2} --admin-listen=127.0.0.1:{port3}")
-        load = "h2load" if shutil.which("h2load") else "grpc"
-        return run([sys.executable, "bench/transport.py", "--bin", BUILD, "--load", load,
-                    "--rounds", "7", "--seconds", "1.5", "--shapes", "1x100,4x25,25x4",
-                    "--pair", null, weir])
+        rules = (ROOT / "bench" / "transport_rules.yaml").read_text(encoding="utf-8")
+        return compare_servers(null, serve_command(folder, rules))
 
 
-def redis():
-    """Decisions over Redis against redis-benchmark, which runs the same script."""
-    title("redis: decisions per second against redis-benchmark on the same script (ratio B / A)")
+def serve_command(folder, rules, *flags):
+    """A weir that transport.py can start, with these rules."""
+    rules_folder = pathlib.Path(folder) / "rules"
+    rules_folder.mkdir(exist_ok=True)
+    (rules_folder / "bench.yaml").write_text(rules, encoding="utf-8")
+    return " ".join((f"{BUILD}/weir serve --rules-dir={rules_folder} --threads=1",
+                     "--log-level=error --drain-delay=0s --grpc-listen=127.0.0.1:{port}",
+                     "--http-listen=127.0.0.1:{port2} --admin-listen=127.0.0.1:{port3}", *flags))
+
+
+def compare_servers(first, second, *flags):
+    load = "h2load" if shutil.which("h2load") else "grpc"
+    return run([sys.executable, "bench/transport.py", "--bin", BUILD, "--load", load,
+                "--rounds", "7", "--seconds", "1.5", "--shapes", "1x100,4x25,25x4", *flags,
+                "--pair", first, second])
+
+
+@contextlib.contextmanager
+def redis_server():
+    """A Redis that keeps nothing, on a socket of its own; yields the socket's path."""
     with tempfile.TemporaryDirectory() as folder:
         socket = pathlib.Path(folder) / "s"
         server = subprocess.Popen(
@@ -102,12 +113,30 @@ def redis():
         try:
             while not socket.exists():
                 time.sleep(0.02)
-            command = subprocess.run([BUILD / "weir_redis_bench", "--command"], check=True,
-                                     capture_output=True, text=True).stdout.splitlines()
-            return compare_with_redis_benchmark(socket, command)
+            yield socket
         finally:
             server.kill()
             server.wait()
+
+
+def leased():
+    """One hot key out of leases over Redis against the same key in the memory store."""
+    title("leased: a hot key over Redis, out of leases, against the memory store (ratio B / A)")
+    rules = ("domain: bench\ndescriptors:\n  - key: user\n    rate_limit: {unit: hour, "
+             "requests_per_unit: 4000000000, algorithm: token_bucket, burst: 1000000000}\n")
+    with redis_server() as socket, tempfile.TemporaryDirectory() as folder:
+        return compare_servers(serve_command(folder, rules),
+                               serve_command(folder, rules, f"--redis-url={socket}"),
+                               "--keys", "1")
+
+
+def redis():
+    """Decisions over Redis against redis-benchmark, which runs the same script."""
+    title("redis: decisions per second against redis-benchmark on the same script (ratio B / A)")
+    with redis_server() as socket:
+        command = subprocess.run([BUILD / "weir_redis_bench", "--command"], check=True,
+                                 capture_output=True, text=True).stdout.splitlines()
+        return compare_with_redis_benchmark(socket, command)
 
 
 def redis_memory():
@@ -147,7 +176,7 @@ def compare_with_redis_benchmark(socket, command):
 
 
 PARTS = {"engine": engine, "memory": memory, "start": start, "transport": transport,
-         "redis": redis, "redis-memory": redis_memory}
+         "leased": leased, "redis": redis, "redis-memory": redis_memory}
 
 
 def main():
