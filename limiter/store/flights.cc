@@ -59,7 +59,7 @@ class Flights::Flight final : public RemoteSink {
       return;
     }
     for (const Wait& wait : std::exchange(waits, {})) wait.waiter->OnServed(false);
-    flights_.free_.push_back(this);
+    flights_.flights_.Put(*this);
   }
 
   // Writes what the answer says of the key into its cell, and the grant of who asked for it.
@@ -169,16 +169,6 @@ bool Flights::WorthJoining(const Key& key, int64_t deadline_mono_ns) const {
   return since_ns == kNeverNs || since_ns + 2 * rtt_ns() <= deadline_mono_ns;
 }
 
-Flights::Flight& Flights::TakeFlight() {
-  if (free_.empty()) {
-    flights_.push_back(std::make_unique<Flight>(*this));
-    free_.push_back(flights_.back().get());
-  }
-  Flight& flight = *free_.back();
-  free_.pop_back();
-  return flight;
-}
-
 bool Flights::Join(LeaseWaiter& waiter, bool drain, int64_t deadline_mono_ns) {
   const Ask& ask = *waiter.waiting();
   const auto found = under_way_.find(ask.key);
@@ -186,24 +176,24 @@ bool Flights::Join(LeaseWaiter& waiter, bool drain, int64_t deadline_mono_ns) {
     found->second->waits.push_back({&waiter, drain, deadline_mono_ns});
     return true;
   }
-  Flight& flight = TakeFlight();
+  Flight& flight = flights_.Take(*this);
   flight.key = ask.key;
   flight.limit = *ask.limit;
   flight.counters = ask.lease;
   flight.waits.assign({{&waiter, drain, deadline_mono_ns}});
   if (Launch(flight)) return true;
   flight.waits.clear();
-  free_.push_back(&flight);
+  flights_.Put(flight);
   return false;
 }
 
 void Flights::Refresh(const LeaseRefresh& refresh) {
   if (under_way_.contains(refresh.key)) return;
-  Flight& flight = TakeFlight();
+  Flight& flight = flights_.Take(*this);
   flight.key = refresh.key;
   flight.limit = refresh.limit;
   flight.counters = refresh.counters;
-  if (!Launch(flight)) free_.push_back(&flight);
+  if (!Launch(flight)) flights_.Put(flight);
 }
 
 bool Flights::Launch(Flight& flight) {

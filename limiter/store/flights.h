@@ -9,7 +9,6 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <random>
 #include <vector>
 
@@ -18,6 +17,7 @@
 #include "limiter/core/clock.h"
 #include "limiter/store/failure_policy.h"
 #include "limiter/store/lease.h"
+#include "limiter/store/pool.h"
 #include "limiter/store/remote.h"
 
 namespace weir {
@@ -79,7 +79,6 @@ class Flights {
     int64_t deadline_mono_ns;
   };
 
-  Flight& TakeFlight();
   bool Launch(Flight& flight);
   // Serves a waiter from what the cell of its key holds. False: the store must be asked.
   bool ServeHere(Ask& ask);
@@ -93,8 +92,7 @@ class Flights {
   std::atomic<int64_t> rtt_ns_{0};
   std::minstd_rand random_;
   absl::flat_hash_map<Key, Flight*, HashKey> under_way_;
-  std::vector<std::unique_ptr<Flight>> flights_;
-  std::vector<Flight*> free_;
+  Pool<Flight> flights_;
 };
 
 }  // namespace weir

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <span>
 #include <utility>
 #include <vector>
@@ -160,19 +159,12 @@ void SharedStore::AnswerByPolicy(Ask& ask, const Instant& now) {
 
 SharedStore::Request* SharedStore::TakeRequest() {
   MutexLock lock(mutex_);
-  if (free_.empty()) {
-    if (requests_.size() >= waiting_max_) return nullptr;
-    requests_.push_back(std::make_unique<Request>(*this));
-    return requests_.back().get();
-  }
-  Request* request = free_.back();
-  free_.pop_back();
-  return request;
+  return requests_.out() >= waiting_max_ ? nullptr : &requests_.Take(*this);
 }
 
 void SharedStore::Free(Request& request) {
   MutexLock lock(mutex_);
-  free_.push_back(&request);
+  requests_.Put(request);
 }
 
 // Whether what the ask spent is still to be spent when the request is answered at the latest, and

@@ -22,7 +22,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
-#include <memory>
 #include <queue>
 #include <span>
 #include <vector>
@@ -34,6 +33,7 @@
 #include "limiter/core/store.h"
 #include "limiter/store/failure_policy.h"
 #include "limiter/store/flights.h"
+#include "limiter/store/pool.h"
 #include "limiter/store/remote.h"
 
 namespace weir {
@@ -133,8 +133,7 @@ class SharedStore : public Store {
   const bool leases_;
   const std::size_t waiting_max_;
   Mutex mutex_;
-  std::vector<std::unique_ptr<Request>> requests_ ABSL_GUARDED_BY(mutex_);
-  std::vector<Request*> free_ ABSL_GUARDED_BY(mutex_);
+  Pool<Request> requests_ ABSL_GUARDED_BY(mutex_);
   std::vector<Request*> parked_ ABSL_GUARDED_BY(mutex_);
   std::vector<LeaseRefresh> refreshes_ ABSL_GUARDED_BY(mutex_);
 };
