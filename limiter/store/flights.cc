@@ -104,7 +104,7 @@ class Flights::Flight final : public RemoteSink {
                  Lease& lease) {
     // A key that runs exact is charged for each request alone: nothing is to be gained by waiting.
     const bool leases = plan.life_ns > 0;
-    const int64_t pace_ns = leases ? flights_.Pace() : 0;
+    const int64_t pace_ns = leases ? flights_.Pace(key, now.mono_ns) : 0;
     if (first != nullptr && !reply.decision.allowed) {
       if (!WorthNoting(*first)) return;
       weir::Ask denied = *first;
@@ -112,7 +112,9 @@ class Flights::Flight final : public RemoteSink {
       if (decision.retry_after_ns < pace_ns) decision.retry_after_ns = pace_ns;
       NoteDenied(denied, sent_mono_ns, cell);
       if (decision.remaining > 0) return;  // only this cost found too little
-    } else if (leases && reply.decision.remaining == 0 && limit.capacity > 0) {
+    } else if (leases && reply.decision.remaining == 0 && limit.capacity > 0 &&
+               limit.algorithm != Algorithm::kFixedWindow) {
+      // A fixed window stays empty: there the one call that is denied, and drains it, is the last.
       weir::Ask denied;
       denied.limit = &limit;
       denied.hits = 1;
@@ -149,9 +151,10 @@ LeasePlan Flights::PlanOf(const Limit& limit) const {
   return plan;
 }
 
-int64_t Flights::Pace() {
-  return std::uniform_int_distribution<int64_t>(options_.pace_ns / 2,
-                                                options_.pace_ns + options_.pace_ns / 2)(random_);
+int64_t Flights::Pace(const Key& key, int64_t now_mono_ns) const {
+  const uint64_t mixed = (key.hi ^ static_cast<uint64_t>(now_mono_ns)) * 0x9e3779b97f4a7c15;
+  const auto spread = static_cast<int64_t>((mixed >> 32) % static_cast<uint64_t>(options_.pace_ns));
+  return options_.pace_ns / 2 + spread;
 }
 
 void Flights::Observe(int64_t rtt_ns) {

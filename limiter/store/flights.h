@@ -9,7 +9,6 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
-#include <random>
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
@@ -82,7 +81,8 @@ class Flights {
   bool Launch(Flight& flight);
   // Serves a waiter from what the cell of its key holds. False: the store must be asked.
   bool ServeHere(Ask& ask);
-  int64_t Pace();
+  // From half to one and a half of the pace, by chance, but the same whatever other keys do.
+  int64_t Pace(const Key& key, int64_t now_mono_ns) const;
 
   const LeaseOptions options_;
   Remote& remote_;
@@ -90,7 +90,6 @@ class Flights {
   CellTable& cells_;
   FailurePolicy& policy_;
   std::atomic<int64_t> rtt_ns_{0};
-  std::minstd_rand random_;
   absl::flat_hash_map<Key, Flight*, HashKey> under_way_;
   Pool<Flight> flights_;
 };

@@ -196,7 +196,8 @@ LeaseAsk AskForLease(const LeaseView& view, const LeasePlan& plan, uint64_t wait
   LeaseAsk ask;
   ask.want = std::max<uint64_t>(WantOf(lease), waiting);
   ask.share = lease.hungry_until_mono_ns > view.now_mono_ns ? 1 : options.share;
-  if (ask.share > 1 && (lease.remaining + ask.share - 1) / ask.share < waiting) {
+  const bool known = view.now_mono_ns < lease.reset_at_mono_ns;  // else all of it came back
+  if (known && ask.share > 1 && (lease.remaining + ask.share - 1) / ask.share < waiting) {
     // A share would leave some of those who wait for another call: they get what they need, and
     // nobody gets a lease.
     ask.share = 1;

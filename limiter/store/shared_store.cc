@@ -47,10 +47,11 @@ bool SharedStore::AnswerHere(Ask& ask, const Instant& now) {
     Lease& lease = LeaseOf(shard, *cell);
     const LeaseView view = ViewOf(*ask.limit, now);
     if (!SpendLease(view, ask, lease)) return AnswerDenied(*cell, now, ask);
-    refresh = WantsRefresh(view, lease, flights_.rtt_ns());
+    refresh =
+        WantsRefresh(view, lease, flights_.rtt_ns()) && flights_.PlanOf(*ask.limit).life_ns > 0;
     if (refresh) lease.quiet_until_mono_ns = now.mono_ns + kQuietMaxNs;
   }
-  if (refresh && flights_.PlanOf(*ask.limit).life_ns > 0) RefreshSoon(ask);
+  if (refresh) RefreshSoon(ask);
   return true;
 }
 

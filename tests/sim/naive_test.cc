@@ -51,7 +51,7 @@ Worst WorstOf(const char* scheme, Algorithm algorithm, uint32_t hits, LoadShape 
 }
 
 TEST(Naive, WeirAndTheModelKeepThePromise) {
-  for (const char* const scheme : {"shared_store", "lease"}) {
+  for (const char* const scheme : {"shared_store", "shared_store_leased", "lease"}) {
     for (const Algorithm algorithm : kAlgorithms) {
       for (const LoadShape shape : {LoadShape::kSteady, LoadShape::kFlashCrowd}) {
         const Worst worst = WorstOf(scheme, algorithm, 200, shape);

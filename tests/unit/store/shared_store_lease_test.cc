@@ -149,6 +149,13 @@ TEST_F(SharedStoreLease, ADeniedKeyIsNotAskedForAgainBeforeThePaceEnds) {
   EXPECT_EQ(Calls(1), before);
 }
 
+TEST_F(SharedStoreLease, AWindowThatIsEmptyIsDrainedByTheFirstDenialAsWithoutLeases) {
+  limit_ = Fixed(2);
+  EXPECT_TRUE(One(1, 2).decision.allowed);
+  EXPECT_EQ(One(1).source, Source::kStore);
+  EXPECT_EQ(One(1).source, Source::kDeniedCache);
+}
+
 TEST_F(SharedStoreLease, HitsOfAnotherHistoryAreNotSpent) {
   Warm(1);
   harness_.remote.set_history(1);
