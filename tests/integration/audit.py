@@ -12,6 +12,7 @@ import dataclasses
 import math
 
 NS = 1_000_000_000
+SUB_BUCKETS = 10  # of a sliding window, Weir's default
 
 
 @dataclasses.dataclass(frozen=True)
@@ -134,6 +135,28 @@ class Bound:
             return dataclasses.replace(self, limit=self.limit * nodes / of, burst=part(self.burst))
         return dataclasses.replace(self, limit=part(self.limit))
 
+    def admits(self, calls):
+        """Hits that one limiter admits of calls (start_ns, hits) that it decides when they start:
+        Weir's algorithms, on one node."""
+        window_ns = self.window_s * NS
+        sub_ns = window_ns // SUB_BUCKETS
+        width_ns = window_ns if self.algorithm == "fixed_window" else sub_ns
+        kept = 0 if self.algorithm == "fixed_window" else SUB_BUCKETS
+        counts = collections.Counter()
+        level, level_ns, total = 0.0, 0, 0
+        for now_ns, hits in sorted(calls):
+            if self.algorithm == "token_bucket":
+                refilled = (now_ns - level_ns) * self.limit / window_ns
+                level, level_ns = max(level - refilled, 0.0), now_ns
+                fits = level + hits <= self.burst
+                level += hits if fits else 0
+            else:
+                now = now_ns // width_ns
+                fits = sum(counts[now - i] for i in range(kept + 1)) + hits <= self.limit
+                counts[now] += hits if fits else 0
+            total += hits if fits else 0
+        return total
+
     def excess(self, admitted):
         """Hits above the bound; start_ns and end_ns are wall time."""
         window_ns = self.window_s * NS
@@ -142,6 +165,13 @@ class Bound:
         if self.algorithm == "sliding_window":
             return sliding_window_excess(admitted, self.limit, window_ns)
         return token_bucket_excess(admitted, self.burst, self.limit / self.window_s)
+
+
+def jain(shares):
+    """How even they are: 1 for all the same, 1/n for one that has everything."""
+    shares = list(shares)
+    squares = sum(share * share for share in shares)
+    return sum(shares) ** 2 / (len(shares) * squares) if squares else 1.0
 
 
 def quantiles(values, shares=(0.5, 0.99, 0.999)):

@@ -11,6 +11,9 @@ import program
 import resp
 
 START_SECONDS = 20
+
+# Passwords: not words that a log line may hold for another reason.
+RIGHT, WRONG = "rh7Kq2-right", "wz4Pm9-wrong"
 _PORT_TRIES = 5
 
 

@@ -130,6 +130,9 @@ class Watch:
         not yet."""
         return self._promoted.get(server)
 
+    def first_decision_ns(self, server):
+        return self._decided[server][0]
+
     def decided_ns(self, server):
         """The moments after which it had run more scripts."""
         return self._decided[server]
@@ -184,7 +187,7 @@ class SentinelGroup(_Servers):
                                      for r in self.data[1:]), READY_SECONDS, "replicas in sync")
             self.sentinels = [self._sentinel(sentinels // 2 + 1, password, sentinel_password)
                               for _ in range(sentinels)]
-            program.poll(self._ready, READY_SECONDS, "the sentinels to know each other")
+            program.poll(self.ready, READY_SECONDS, "the sentinels to know each other")
         except BaseException:
             self.close()
             raise
@@ -202,7 +205,8 @@ class SentinelGroup(_Servers):
         return self.start(["--sentinel", *self._tls], config="\n".join(lines) + "\n", login=login,
                           tls=bool(self._tls))
 
-    def _ready(self):
+    def ready(self):
+        """All sentinels know all servers, and could fail over at once."""
         for sentinel in self.sentinels:
             flat = sentinel.call("SENTINEL", "MASTER", self.NAME)
             fields = dict(zip(flat[::2], flat[1::2]))
@@ -229,6 +233,11 @@ class SentinelGroup(_Servers):
     def primary(self):
         """What the first sentinel calls so."""
         return self.named(self.sentinels[0])
+
+    def promoted(self, watch):
+        """The server that is the primary now and was not when the watch began; None: there is
+        none."""
+        return next((s for s in self.data if watch.promoted_ns(s) is not None), None)
 
     def order_failover(self):
         self.sentinels[0].call("SENTINEL", "FAILOVER", self.NAME)

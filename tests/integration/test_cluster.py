@@ -16,14 +16,12 @@ import program
 import redis_topology
 import rules
 import scenario
-from test_compatible_servers import spend
-from test_sentinel import first_decision_ns, lost_by_kill
+from single_calls import BY_STORE, spend, store_key
 
 FLAGS = ("--redis-type=cluster", "--charge-denied=never")
 # Nothing is to be decided by policy, also where a machine with a dozen programs lets one of them
 # stand still for a while: this is about the store's answers.
 PATIENT = ("--store-wait=2s", "--redis-isolate-after=2s")
-SOURCES_OF_STORE = {scenario.STORE, scenario.DENIED_CACHE}
 # Far below what a call takes that was forgotten somewhere: a command waits 500 ms for a server.
 REDIRECTED_P99_MS = 100
 
@@ -97,12 +95,6 @@ def under_load(cluster, shared, api, stubs_folder, tmp_path, report, scale):
                                                    value, report, scale)
 
 
-def store_key(api, node, key, value):
-    stub = api.limiter_grpc.LimiterStub(node.channels[0])
-    return stub.Explain(api.limiter.ExplainRequest(
-        domain=rules.DOMAIN, entries=[{"key": key, "value": value}]), timeout=10).store_key
-
-
 def places(api, fleet, value):
     """{key of a rule: slot} of what a scenario asks for."""
     return {key: redis_topology.slot_of(store_key(api, fleet.programs[0], key, value))
@@ -115,7 +107,7 @@ def slots_of_fleet(prefix):
 
 
 def by_store(records):
-    return sum(r.source in SOURCES_OF_STORE for r in records)
+    return sum(r.source in BY_STORE for r in records)
 
 
 def test_exact_over_many_keys(cluster, shared, api, stubs_folder, tmp_path, report):
@@ -126,7 +118,7 @@ def test_exact_over_many_keys(cluster, shared, api, stubs_folder, tmp_path, repo
     running = load.Load(stubs_folder, fleet.addresses, rules.DOMAIN, kinds, 1200, tmp_path)
     with running:
         time.sleep(2.5)
-    assert {r.source for r in running.records} <= SOURCES_OF_STORE, running.errors
+    assert {r.source for r in running.records} <= BY_STORE, running.errors
     length_s = (max(r.end_ns for r in running.records) -
                 min(r.start_ns for r in running.records)) / audit.NS
     used = collections.Counter()
@@ -158,7 +150,7 @@ def _kill(cluster, run, api, value, over):
         run.last(1.0)
         run.fault_ends(lambda: watch.promoted_ns(new) and over(old))
     promoted_ns = watch.promoted_ns(new)
-    took_s = (first_decision_ns(watch, new) - promoted_ns) / 1e9
+    took_s = (watch.first_decision_ns(new) - promoted_ns) / 1e9
     run.notes.append(f"promoted after {(promoted_ns - run.marks.fault_ns) / scenario.MS:.0f} ms, "
                      f"decided {took_s * 1000:.0f} ms later")
     old.restart(wipe=False)
@@ -166,7 +158,7 @@ def _kill(cluster, run, api, value, over):
 
 
 def _judge_killed(cluster, run, elsewhere):
-    lost = lost_by_kill(run)
+    lost = run.lost_by_kill()
     run.judge(extra=lambda rule: 0 if rule.key in elsewhere else lost(rule))
     # Which shows as well that what was promoted became a primary of theirs.
     run.judge_counted("weir_store_failovers_total")
@@ -215,9 +207,13 @@ def test_ordered_failover(cluster, under_load, api):
             program.poll(lambda: watch.promoted_ns(new), 10, "a promotion")
             run.last(0.5)
             run.fault_ends(lambda: watch.decided_ns(new))
-    took_s = (first_decision_ns(watch, new) - watch.promoted_ns(new)) / 1e9
+    took_s = (watch.first_decision_ns(new) - watch.promoted_ns(new)) / 1e9
     gap = [r for r in run.records if r.source == scenario.POLICY and
            r.start_ns >= run.marks.fault_ns]
+    # A machine with a dozen programs lets a call wait too long now and then, at any time.
+    stray = [r for r in gap if r.start_ns > watch.promoted_ns(new) + scenario.RECOVERY_S * 1e9]
+    assert len(stray) <= 0.01 * len(run.records), f"{len(stray)} calls fell to the policy late"
+    gap = [r for r in gap if r not in stray]
     gap_ms = ((max(r.end_ns for r in gap) - min(r.start_ns for r in gap)) / scenario.MS
               if gap else 0)
     run.notes.append(f"decided {took_s * 1000:.0f} ms after the promotion; {len(gap)} of "
@@ -275,7 +271,7 @@ def test_slots_move(flags, share_by_policy, cluster, shared, under_load, api, re
     times = audit.quantiles([(r.end_ns - r.start_ns) / scenario.MS for r in run.records])
     lag = audit.quantiles([(r.start_ns - r.due_ns) / scenario.MS for r in run.records])
     redirects = [now - then for now, then in zip(after, before)]
-    asked = [r for r in run.records if r.source not in SOURCES_OF_STORE]
+    asked = [r for r in run.records if r.source not in BY_STORE]
     report(value, f"{moved} keys of {len(slots)} slots moved; redirects {redirects}; {len(asked)} "
            f"of {len(run.records)} answers by policy; client ms p50 {times[0.5]:.1f} "
            f"p99 {times[0.99]:.1f} max {times[1]:.1f} (send lag p99 {lag[0.99]:.1f})")

@@ -10,6 +10,7 @@ import conftest
 import program
 import rules
 import scenario
+from single_calls import ask, spend
 
 # Their packages carry the binary; ./dev makes one environment for each.
 _PLACES = {
@@ -31,21 +32,6 @@ def server(request):
     if found is None:
         conftest.missing(f"no {request.param}: run ./dev setup, or set {variable}")
     return found
-
-
-def ask(api, node, key, value="smoke"):
-    stub = api.limiter_grpc.LimiterStub(node.channels[0])
-    request = api.limiter.CheckRequest(domain=rules.DOMAIN, descriptors=[
-        {"entries": [{"key": key, "value": value}]}])
-    return stub.Check(request, timeout=10, wait_for_ready=True).items[0]
-
-
-def spend(api, fleet, key, value):
-    """Twice the limit, the nodes in turn: how many passed. The store decides all that pass."""
-    answers = [ask(api, fleet.programs[i % 2], key, value)
-               for i in range(2 * rules.RULES[key].bound.limit)]
-    assert {a.source for a in answers} <= {scenario.STORE, scenario.DENIED_CACHE}
-    return sum(a.allowed for a in answers)
 
 
 def test_smoke(server, start_redis, start_fleet, api, report):

@@ -10,19 +10,8 @@ import program
 import resp
 import rules
 import scenario
-
-
-def probe(api, program_, count=1):
-    """Sources of a node's answers for a rule that is never over."""
-    stub = api.limiter_grpc.LimiterStub(program_.channels[0])
-    request = api.limiter.CheckRequest(domain=rules.DOMAIN, descriptors=[
-        {"entries": [{"key": rules.PROBE, "value": "probe"}]}])
-    return [stub.Check(request, timeout=10, wait_for_ready=True).items[0].source
-            for _ in range(count)]
-
-
-# Not words that a log line may hold for another reason.
-RIGHT, WRONG = "rh7Kq2-right", "wz4Pm9-wrong"
+from redis_server import RIGHT, WRONG
+from single_calls import sources
 
 
 @pytest.mark.parametrize("given", [WRONG, None], ids=["wrong", "missing"])
@@ -32,7 +21,7 @@ def test_bad_password_from_the_start(given, start_redis, start_fleet, api):
     flags = [f"--redis-password={given}"] if given else []
     fleet = start_fleet(redis.address, *flags, nodes=1)
     node = fleet.programs[0]
-    assert probe(api, node, 20) == [scenario.POLICY] * 20
+    assert sources(api, node, 20) == [scenario.POLICY] * 20
     log = program.poll(lambda: ("password" in node.output("stderr").lower() and
                                 node.output("stderr")), 10, "the log to name the password")
     assert RIGHT not in log and WRONG not in log, "a password was logged"
@@ -40,7 +29,7 @@ def test_bad_password_from_the_start(given, start_redis, start_fleet, api):
     redis.call("CONFIG", "SET", "requirepass", given or "")
     redis.login = (given,) if given else ()
     began = time.monotonic()
-    program.poll(lambda: probe(api, node) == [scenario.STORE], 10, "the store to be used")
+    program.poll(lambda: sources(api, node) == [scenario.STORE], 10, "the store to be used")
     assert time.monotonic() - began < 2
 
 
@@ -63,7 +52,7 @@ def test_password_rotation(start_redis, start_fleet, api, stubs_folder, tmp_path
     assert new.connected()
     # What still had the old password is refused; Redis closed its connections.
     late = start_fleet(redis.address, "--redis-user=weir", "--redis-password=old", nodes=1)
-    assert probe(api, late.programs[0], 5) == [scenario.POLICY] * 5
+    assert sources(api, late.programs[0], 5) == [scenario.POLICY] * 5
 
 
 def test_the_documented_account_is_enough(start_redis, start_fleet, api):

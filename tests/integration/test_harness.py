@@ -1,5 +1,6 @@
 """The suite's own tools: a judge that sees no broken promise proves nothing."""
 
+import itertools
 import random
 import socket
 import threading
@@ -8,6 +9,7 @@ import pytest
 
 import audit
 import fault_proxy
+import load
 import resp
 from audit import NS, Bound, Hit
 
@@ -91,6 +93,38 @@ def test_shares_round_down():
     assert FIXED.share(1, 3).limit == 3
     assert FIXED.share(2, 3).limit == 6
     assert BUCKET.share(3, 3) == Bound("token_bucket", 10, 1, burst=9)
+
+
+def test_one_limiter():
+    """What a fleet is compared with: the most that its own judge lets pass."""
+    calls = [(hit.start_ns, 1) for hit in at(*range(0, 3000, 10))]
+    assert FIXED.admits(calls) == 30
+    assert BUCKET.admits(calls) == 10 + 29
+    # It forgets whole sub-buckets only: full again after eleven of them.
+    assert SLIDING.admits(calls) == 30
+    assert SLIDING.admits(calls[:110]) == 10 and SLIDING.admits(calls[:120]) == 20
+    assert FIXED.admits([(100 * NS, 11), (100 * NS + 1, 7), (100 * NS + 2, 4)]) == 7
+
+
+def test_jain():
+    assert audit.jain([2, 2, 2]) == 1
+    assert audit.jain([1, 0, 0]) == pytest.approx(1 / 3)
+
+
+def test_schedules():
+    """Rates as functions of time; aligned ones begin before the edge of the wall clock."""
+    def first(schedule, seconds, begin_ns=0, offset_ns=0):
+        within = itertools.takewhile(lambda due_ns: due_ns < begin_ns + seconds * NS,
+                                     schedule.dues_ns(begin_ns, offset_ns))
+        return list(within)
+    steady = first(load.Schedule(((1, 100),)), 3)
+    assert len(steady) == 300 and steady[:2] == [0, NS // 100]
+    off = load.Schedule(((0.5, 20), (0.5, 0)))
+    assert [due // (NS // 2) for due in first(off, 2)] == [0] * 10 + [2] * 10
+    edge = load.Schedule(((0.2, 50), (0.8, 0)), aligned=True, ahead_s=0.1)
+    dues = first(edge, 3, begin_ns=12 * NS + NS // 2, offset_ns=NS // 4)
+    phases = {(due + NS // 4 + NS // 10) % NS for due in dues}
+    assert len(dues) == 30 and max(phases) < NS // 5 and min(dues) >= 12 * NS + NS // 2
 
 
 def test_quantiles():

@@ -180,6 +180,26 @@ def test_lost_and_cut_replies(course, report, scale):
     assert sum(r.allowed for r in run.of("hot_fixed_window_deny")) <= sum(charged.values())
 
 
+def test_lost_and_cut_replies_of_leases(course, report, scale):
+    """A grant that nobody hears of is charged and wasted: it is never asked for a second time."""
+    keys = [rule.key for rule in rules.of_length("hot")]
+    run = course(keys)
+    run.run([fault_proxy.LOSE, fault_proxy.CUT, fault_proxy.HOLD, None], LOAD_S * scale)
+    injected = run.injected()
+    assert min(injected[kind] for kind in (fault_proxy.LOSE, fault_proxy.CUT,
+                                           fault_proxy.HOLD)) >= 3, injected
+    offset_ns = time.time_ns() - time.monotonic_ns()
+    for key in keys:
+        calls = run.of(key)
+        assert {scenario.LEASE, scenario.POLICY} <= {r.source for r in calls}, key
+        admitted = [audit.Hit(r.start_ns + offset_ns, r.end_ns + offset_ns, r.hits)
+                    for r in calls if r.allowed]
+        assert rules.RULES[key].bound.excess(admitted) <= 1e-6, key
+        report("lost_replies_of_leases", f"{key}: {len(admitted)} of {len(calls)} calls admitted; "
+               f"{dict(injected)}")
+    scenario.judge_conserved(run.fleet)
+
+
 @pytest.mark.parametrize("lie", [fault_proxy.DUPLICATE, fault_proxy.SWALLOW])
 def test_replies_that_answer_the_wrong_call(lie, course, report, scale):
     """A broken proxy repeats or drops a single reply: from there on every reply is for another
