@@ -50,7 +50,6 @@ struct Settings {
   // Limiting.
   ChargeDenied charge_denied = ChargeDenied::kFirst;
   Consistency consistency_default = Consistency::kLeased;
-  bool redis_leases = true;
   int64_t lease_target_life_ns = 200'000'000;
   int64_t lease_pace_ns = 50'000'000;
   uint32_t lease_share = 8;
@@ -174,7 +173,7 @@ inline bool SharesCounters(const Settings& settings) {
 
 // Rules over the store may be leased.
 inline bool SharesLeases(const Settings& settings) {
-  return settings.store == StoreKind::kRedis && settings.redis_leases && !SharesCounters(settings);
+  return settings.store == StoreKind::kRedis && !SharesCounters(settings);
 }
 
 // The defaults; Compat::kRatelimit listens on all interfaces (but not with its debug pages), reads

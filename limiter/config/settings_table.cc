@@ -69,9 +69,8 @@ constexpr Setting kSettings[] = {
      "What a denied request costs: each descriptor on its own takes what is left; only the "
      "descriptors over their limit do; nothing."},
     {"consistency-default", Group::kLimiting, Access<Choice<&S::consistency_default>>(),
-     "For rules without consistency; on the memory store every rule is exact."},
-    {"redis-leases", Group::kLimiting, Access<Bool<&S::redis_leases>>(),
-     "Whether rules over Redis may be leased at all; if not, every rule is exact."},
+     "For rules without consistency: whether Redis decides each request, or leases hits to this "
+     "Weir in advance. On the memory store every rule is exact."},
     {"store-failure-default", Group::kLimiting, Access<Choice<&S::store_failure_default>>(),
      "For rules without on_store_failure; the memory store cannot fail."},
     {"shadow-mode", Group::kLimiting, Access<Bool<&S::shadow_mode>>(),
