@@ -230,7 +230,9 @@ bool Flights::Launch(Flight& flight) {
     Cell* const cell = shard.Find(flight.key);
     if (cell != nullptr) {
       const LeaseView view{flight.limit, flight.sent_mono_ns, flight.history, 0};
-      call.lease = AskForLease(view, flight.plan, waiting, options_, LeaseOf(shard, *cell));
+      LeaseOptions options = options_;
+      if (remote_.nodes() == 1) options.share = 1;  // nobody else asks for what is left
+      call.lease = AskForLease(view, flight.plan, waiting, options, LeaseOf(shard, *cell));
     }
   }
   // The plan may have ended since somebody joined: then each is charged for itself alone.

@@ -9,6 +9,9 @@ namespace {
 
 constexpr int kSlots = 2;
 
+// Leases that are to last longer than this are for riding out pauses of the store.
+constexpr int64_t kLongNs = 1'000'000'000;
+
 // After that long, unspent hits of a fixed window were too many.
 constexpr int64_t kLivedLongNs = 200'000'000;
 
@@ -23,6 +26,9 @@ uint16_t Live(const LeaseView& view, const Lease& lease, int slot) {
 }
 
 uint16_t WantOf(const Lease& lease) { return std::max<uint16_t>(lease.want, 1); }
+
+// A lease is low when that part of it is left, and the next one is asked for.
+uint16_t LowPart(const Lease& lease) { return lease.renew_ms > 0 ? 2 : 4; }
 
 void Halve(Lease& lease) { lease.want = std::max<uint16_t>(WantOf(lease) / 2, 1); }
 
@@ -102,6 +108,18 @@ void NoteSpent(const LeaseView& view, uint32_t hits, Lease& lease) {
   lease.spent_now += hits;
 }
 
+uint32_t LeastShare(Algorithm algorithm, uint32_t share) {
+  switch (algorithm) {
+    case Algorithm::kTokenBucket:
+      return 1;  // what is left comes back by itself
+    case Algorithm::kFixedWindow:
+      return std::min<uint32_t>(2, share);
+    case Algorithm::kSlidingWindow:
+      break;
+  }
+  return share;
+}
+
 int64_t LifeLeft(int64_t ttl_ns) { return ttl_ns - ttl_ns / kLeaseDriftInverse - kLeaseGuardNs; }
 
 }  // namespace
@@ -128,6 +146,9 @@ LeasePlan LeasePlanOf(const Limit& limit, const LeaseOptions& options) {
   }
   if (LifeLeft(plan.life_ns) <= 0) return exact("a lease would last less than a millisecond");
   plan.target_life_ns = std::min(options.target_life_ns, plan.life_ns / 2);
+  if (options.target_life_ns > plan.target_life_ns && plan.life_ns >= kLongNs) {
+    plan.renew_ns = plan.life_ns / 2;
+  }
   return plan;
 }
 
@@ -173,8 +194,9 @@ void UnspendLease(const LeaseView& view, uint64_t hits, int64_t ends_mono_ns, Le
 
 bool WantsRefresh(const LeaseView& view, const Lease& lease, int64_t rtt_ns) {
   if (lease.quiet_until_mono_ns > view.now_mono_ns || lease.hits[1] > 0) return false;
-  return lease.hits[0] <= WantOf(lease) / 4 ||
-         lease.ends_mono_ns[0] - view.now_mono_ns <= 2 * rtt_ns;
+  const int64_t renew_ns = std::max(2 * rtt_ns, lease.renew_ms * int64_t{1'000'000});
+  return lease.hits[0] <= WantOf(lease) / LowPart(lease) ||
+         lease.ends_mono_ns[0] - view.now_mono_ns <= renew_ns;
 }
 
 LeaseAsk AskForLease(const LeaseView& view, const LeasePlan& plan, uint64_t waiting,
@@ -184,7 +206,7 @@ LeaseAsk AskForLease(const LeaseView& view, const LeasePlan& plan, uint64_t wait
   // The newest hits there were: what became of them says how many the next should be.
   const int newest = lease.began_mono_ns[0] >= lease.began_mono_ns[1] ? 0 : 1;
   const uint32_t granted = lease.granted[newest];
-  if (lease.began_mono_ns[newest] > 0 && lease.hits[newest] <= granted / 4) {
+  if (lease.began_mono_ns[newest] > 0 && lease.hits[newest] <= granted / LowPart(lease)) {
     const int64_t lasted_ns = view.now_mono_ns - lease.began_mono_ns[newest];
     if (lasted_ns <= plan.target_life_ns) {
       // More would not have helped where the store gave less than was asked for.
@@ -197,6 +219,13 @@ LeaseAsk AskForLease(const LeaseView& view, const LeasePlan& plan, uint64_t wait
   ask.want = std::max<uint64_t>(WantOf(lease), waiting);
   ask.share = lease.hungry_until_mono_ns > view.now_mono_ns ? 1 : options.share;
   const bool known = view.now_mono_ns < lease.reset_at_mono_ns;  // else all of it came back
+  if (known && ask.share > 1) {
+    // Where little is left a share of it is a few hits, and they make calls without end: better
+    // half of the size that is wanted, for who comes first. A sliding window has nothing to spare.
+    const uint64_t fits = 2 * uint64_t{lease.remaining} / WantOf(lease);
+    const uint32_t least = LeastShare(view.limit.algorithm, options.share);
+    ask.share = static_cast<uint32_t>(std::clamp<uint64_t>(fits, least, options.share));
+  }
   if (known && ask.share > 1 && (lease.remaining + ask.share - 1) / ask.share < waiting) {
     // A share would leave some of those who wait for another call: they get what they need, and
     // nobody gets a lease.
@@ -204,6 +233,7 @@ LeaseAsk AskForLease(const LeaseView& view, const LeasePlan& plan, uint64_t wait
     ask.want = waiting;
   }
   ask.life_ns = plan.life_ns;
+  lease.renew_ms = static_cast<uint16_t>(plan.renew_ns / 1'000'000);
   ask.back_hits = std::exchange(lease.back_hits, 0);
   ask.back_window = lease.back_window;
   Returned(lease, ask.back_hits);

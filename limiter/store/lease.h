@@ -41,8 +41,10 @@ struct LeaseOptions {
 
 // How a limit is leased.
 struct LeasePlan {
-  int64_t life_ns = 0;             // D; 0: it is not, each request is decided by the store
-  int64_t target_life_ns = 0;      // at most D/2
+  int64_t life_ns = 0;         // D; 0: it is not, each request is decided by the store
+  int64_t target_life_ns = 0;  // at most D/2
+  // Where that is less than was wished for: the next lease is asked for so long before one ends.
+  int64_t renew_ns = 0;
   const char* exact_because = "";  // why there is no lease
 };
 LeasePlan LeasePlanOf(const Limit& limit, const LeaseOptions& options);
@@ -62,6 +64,7 @@ struct alignas(64) Lease {
   uint32_t remaining = 0;   // at the store, when it answered last
   uint16_t hits[2] = {};    // not spent
   uint16_t want = 0;        // hits to ask for; 0 is 1
+  uint16_t renew_ms = 0;    // so long before its end the next lease is asked for, at least
   // The rest is for calls.
   uint32_t granted[2] = {};  // spent or not
   int64_t began_mono_ns[2] = {};

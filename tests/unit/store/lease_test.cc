@@ -196,6 +196,44 @@ TEST_F(LeaseTest, WhatADeniedRequestSpentCanBeSpentAgain) {
   EXPECT_EQ(LiveHits(View(), lease_), 5u);
 }
 
+TEST_F(LeaseTest, WhereLittleIsLeftALeaseTakesAGreaterPartOfIt) {
+  const auto share_of = [&](const LimitSpec& spec, uint64_t remaining) {
+    Use(spec);
+    lease_.want = 64;
+    lease_.remaining = static_cast<uint32_t>(remaining);
+    lease_.reset_at_mono_ns = now_ + kSecond;
+    return AskFor().share;
+  };
+  const LimitSpec fixed{.hits = 1000, .window_ns = kSecond};
+  EXPECT_EQ(share_of(fixed, 900), 8u);
+  EXPECT_EQ(share_of(fixed, 128), 4u);
+  EXPECT_EQ(share_of(fixed, 20), 2u);
+  LimitSpec other = fixed;
+  other.algorithm = Algorithm::kTokenBucket;
+  EXPECT_EQ(share_of(other, 20), 1u);
+  other.algorithm = Algorithm::kSlidingWindow;
+  EXPECT_EQ(share_of(other, 20), 8u);
+}
+
+TEST_F(LeaseTest, LongLeasesAreRenewedWhenHalfOfThemIsLeft) {
+  options_.target_life_ns = 4 * kSecond;
+  Use({.algorithm = Algorithm::kSlidingWindow, .hits = 10'000, .window_ns = 60 * kSecond});
+  AskFor();
+  lease_.want = 64;
+  Granted(64, 0, 3 * kSecond);
+  EXPECT_FALSE(WantsRefresh(View(), lease_, kMs));
+  EXPECT_TRUE(Spend(32));
+  EXPECT_TRUE(WantsRefresh(View(), lease_, kMs));
+  // By time, too.
+  Granted(64, 0, 3 * kSecond);
+  EXPECT_FALSE(WantsRefresh(View(), lease_, kMs));
+  EXPECT_TRUE(Spend(32));
+  EXPECT_TRUE(Spend(1));
+  EXPECT_FALSE(WantsRefresh(View(), lease_, kMs));
+  now_ += kSecond + 600 * kMs;
+  EXPECT_TRUE(WantsRefresh(View(), lease_, kMs));
+}
+
 TEST_F(LeaseTest, TheEndOfAWindowSaysNothingOfTheSize) {
   Use({.hits = 1000, .window_ns = kSecond});
   lease_.want = 64;
