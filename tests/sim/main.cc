@@ -2,6 +2,7 @@
 //
 //   weir_sim                                    all tests
 //   weir_sim --seed N [--scheme NAME] [--trace] one run, with what happened
+//   weir_sim --experiment NAME [--csv]          tables of numbers (experiment.h)
 
 #include <gtest/gtest.h>
 
@@ -10,6 +11,7 @@
 #include <cstring>
 #include <string>
 
+#include "tests/sim/experiment.h"
 #include "tests/sim/run.h"
 #include "tests/sim/schemes.h"
 
@@ -40,7 +42,9 @@ int main(int argc, char** argv) {
   testing::InitGoogleTest(&argc, argv);
   std::string seed;
   std::string scheme = "shared_store";
+  std::string experiment;
   bool trace = false;
+  bool csv = false;
   for (int i = 1; i < argc; ++i) {
     if (std::strcmp(argv[i], "--seed") == 0 && i + 1 < argc) {
       seed = argv[++i];
@@ -48,11 +52,18 @@ int main(int argc, char** argv) {
       scheme = argv[++i];
     } else if (std::strcmp(argv[i], "--trace") == 0) {
       trace = true;
+    } else if (std::strcmp(argv[i], "--experiment") == 0 && i + 1 < argc) {
+      experiment = argv[++i];
+    } else if (std::strcmp(argv[i], "--csv") == 0) {
+      csv = true;
     } else {
-      std::fprintf(stderr, "usage: weir_sim [--seed N [--scheme NAME] [--trace]]\n");
+      std::fprintf(
+          stderr,
+          "usage: weir_sim [--seed N [--scheme NAME] [--trace] | --experiment NAME [--csv]]\n");
       return 2;
     }
   }
+  if (!experiment.empty()) return weir::sim::RunExperiments(experiment, csv);
   if (seed.empty()) return RUN_ALL_TESTS();
   return weir::sim::Replay(std::strtoull(seed.c_str(), nullptr, 10), scheme, trace);
 }

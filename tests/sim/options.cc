@@ -103,6 +103,8 @@ SimOptions SwarmOptions(uint64_t seed) {
   DrawNetwork(rng, options);
   DrawLoad(rng, options.load);
   DrawFaults(rng, options);
+  options.lease.target_life_ns = rng.Pick<int64_t>({200 * kMs, 200 * kMs, 4 * kSecond});
+  options.lease.share = rng.Pick<uint32_t>({8, 8, 4});
   return options;
 }
 
@@ -125,6 +127,8 @@ std::string Describe(const SimOptions& options) {
   add("duration_s", static_cast<double>(options.duration_ns) / kSecond);
   add("drift_ppm", static_cast<double>(options.drift_ppm));
   add("store_wait_ms", static_cast<double>(options.store_wait_ns) / kMs);
+  add("lease_target_life_ms", static_cast<double>(options.lease.target_life_ns) / kMs);
+  add("lease_share", static_cast<double>(options.lease.share));
   add("policy", static_cast<double>(options.on_store_failure));
   add("charge_denied", static_cast<double>(options.charge_denied));
   const Network& network = options.network;

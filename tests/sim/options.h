@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "limiter/core/policy.h"
+#include "limiter/store/lease.h"
 #include "tests/sim/link.h"
 #include "tests/sim/sim_store.h"
 
@@ -53,6 +54,7 @@ struct SimOptions {
   int64_t duration_ns = 0;  // of the safety phase
   int64_t drift_ppm = 0;    // of any clock, either way
   int64_t store_wait_ns = 10 * kMs;
+  LeaseOptions lease;
   OnStoreFailure on_store_failure = OnStoreFailure::kDeny;
   ChargeDenied charge_denied = ChargeDenied::kFirst;
   Network network;

@@ -136,6 +136,11 @@ void SimStore::StepClock(int64_t ns) {
     const uint64_t out = fixed && ns < 0 ? out_[i].hits : 0;
     exception.hits.push_back(ns > 0 || fixed ? limit.capacity + out : 0);
   }
+  if (old_keys_.has_value()) {
+    // The windows of before and after the step are not neighbours.
+    NoteTwoPrimaries(split_stepped_, exception.before, true);
+    split_stepped_ = exception.after;
+  }
   exceptions_.push_back(std::move(exception));
   std::fill(window_.begin(), window_.end(), -1);
   disturbed_ns_ = world_.now_ns();
@@ -154,16 +159,23 @@ void SimStore::FailOver() {
 void SimStore::Split() {
   old_keys_ = std::exchange(lua_.keys(), *std::exchange(snapshot_, std::nullopt));
   old_id_ = replication_id_++;
-  split_since_ = Now();
+  split_since_ = split_stepped_ = Now();
 }
 
 void SimStore::EndSplit() {
   old_keys_.reset();
+  NoteTwoPrimaries(split_since_, Now(), false);
+  NoteTwoPrimaries(split_stepped_, Now(), true);
+  std::fill(window_.begin(), window_.end(), -1);
+  disturbed_ns_ = world_.now_ns();
+}
+
+void SimStore::NoteTwoPrimaries(const StoreTime& since, const StoreTime& until, bool fixed) {
   Exception exception;
   exception.kind = Exception::Kind::kTwoPrimaries;
-  exception.before = split_since_;
-  exception.after = Now();
-  const int64_t lasted_ns = exception.after.mono_ns - exception.before.mono_ns;
+  exception.before = since;
+  exception.after = until;
+  const int64_t lasted_ns = until.mono_ns - since.mono_ns;
   for (const KeySpec& spec : keys_) {
     // Each of the two kept the promise: as much again as one may admit in that time.
     const Limit& limit = spec.limit;
@@ -171,11 +183,9 @@ void SimStore::EndSplit() {
     if (limit.algorithm == Algorithm::kTokenBucket) {
       hits += static_cast<uint64_t>(lasted_ns / limit.emission_ns + 1);
     }
-    exception.hits.push_back(hits);
+    exception.hits.push_back(fixed == (limit.algorithm == Algorithm::kFixedWindow) ? hits : 0);
   }
   exceptions_.push_back(std::move(exception));
-  std::fill(window_.begin(), window_.end(), -1);
-  disturbed_ns_ = world_.now_ns();
 }
 
 void SimStore::LoseEverything() {

@@ -117,6 +117,8 @@ class SimStore {
   void Witness(const About& about, const std::vector<int64_t>& numbers);
   void CheckRecord(int key);
   void NoteLostWrites(const std::vector<uint64_t>& lost);
+  // For the fixed windows, or for all other keys.
+  void NoteTwoPrimaries(const StoreTime& since, const StoreTime& until, bool fixed);
 
   World& world_;
   const std::vector<KeySpec>& keys_;
@@ -131,6 +133,7 @@ class SimStore {
   std::optional<test::StoreKeys> old_keys_;  // of a primary that does not know it is one no more
   uint64_t old_id_ = 0;
   StoreTime split_since_;
+  StoreTime split_stepped_;  // since the clock stepped last, or since the split
   std::vector<uint64_t> granted_since_snapshot_;  // by key
   std::vector<Exception> exceptions_;
   std::vector<uint64_t> leased_;
