@@ -197,10 +197,10 @@ void RunChecks(benchmark::State& state, Algorithm algorithm, int descriptors) {
 }
 
 void BM_CheckTokenBucket(benchmark::State& state) { RunChecks(state, Algorithm::kTokenBucket, 1); }
-BENCHMARK(BM_CheckTokenBucket)->ArgName("keys")->Arg(10'000)->Arg(100'000);
+BENCHMARK(BM_CheckTokenBucket)->ArgName("keys")->Arg(100)->Arg(10'000)->Arg(100'000);
 
 void BM_CheckFixedWindow(benchmark::State& state) { RunChecks(state, Algorithm::kFixedWindow, 1); }
-BENCHMARK(BM_CheckFixedWindow)->ArgName("keys")->Arg(10'000);
+BENCHMARK(BM_CheckFixedWindow)->ArgName("keys")->Arg(100)->Arg(10'000);
 BENCHMARK(BM_CheckFixedWindow)->ArgName("keys")->Arg(10'000)->Threads(2)->UseRealTime();
 
 void BM_CheckSlidingWindow(benchmark::State& state) {
@@ -216,12 +216,12 @@ BENCHMARK(BM_CheckFiveDescriptors)->ArgName("keys")->Arg(10'000);
 void BM_LeasedTokenBucket(benchmark::State& state) {
   RunChecks<LeasedStores>(state, Algorithm::kTokenBucket, 1);
 }
-BENCHMARK(BM_LeasedTokenBucket)->ArgName("keys")->Arg(10'000);
+BENCHMARK(BM_LeasedTokenBucket)->ArgName("keys")->Arg(100)->Arg(10'000);
 
 void BM_LeasedFixedWindow(benchmark::State& state) {
   RunChecks<LeasedStores>(state, Algorithm::kFixedWindow, 1);
 }
-BENCHMARK(BM_LeasedFixedWindow)->ArgName("keys")->Arg(10'000);
+BENCHMARK(BM_LeasedFixedWindow)->ArgName("keys")->Arg(100)->Arg(10'000);
 
 }  // namespace
 }  // namespace weir
