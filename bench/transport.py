@@ -15,6 +15,7 @@ client, so that it reaches the ceiling of any grpc++ server).
 """
 
 import argparse
+import contextlib
 import json
 import os
 import platform
@@ -45,10 +46,13 @@ class Failure(Exception):
     """Something that makes the whole measurement worthless; its text is all the user needs."""
 
 
-def free_port():
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
+def free_ports(count):
+    """Different ones: all are held until the last is chosen."""
+    with contextlib.ExitStack() as held:
+        listeners = [held.enter_context(socket.socket()) for _ in range(count)]
+        for listener in listeners:
+            listener.bind(("127.0.0.1", 0))
+        return [listener.getsockname()[1] for listener in listeners]
 
 
 def cpu_seconds(pid):
@@ -67,7 +71,8 @@ class Server:
 
     def __init__(self, command, options):
         names = ["port"] + [f"port{i}" for i in range(2, 10)]
-        ports = {name: free_port() for name in names if "{" + name + "}" in command}
+        names = [name for name in names if "{" + name + "}" in command]
+        ports = dict(zip(names, free_ports(len(names))))
         if "port" not in ports:
             raise Failure(f"the server command has no {{port}}: {command}")
         for name, port in ports.items():
