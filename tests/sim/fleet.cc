@@ -30,6 +30,7 @@ Fleet::Fleet(World& world, SimStore& store, const SimOptions& options, MakeSchem
   fleet_options_.nodes = options.nodes;
   fleet_options_.store_wait_ns = options.store_wait_ns;
   fleet_options_.lease = options.lease;
+  fleet_options_.waiting_max = options.waiting_max;
   fleet_options_.on_store_failure = options.on_store_failure;
   fleet_options_.charge_denied = options.charge_denied;
   leased_before_.resize(nodes_.size() * options.keys.size());

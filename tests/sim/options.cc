@@ -105,6 +105,10 @@ SimOptions SwarmOptions(uint64_t seed) {
   DrawFaults(rng, options);
   options.lease.target_life_ns = rng.Pick<int64_t>({200 * kMs, 200 * kMs, 4 * kSecond});
   options.lease.share = rng.Pick<uint32_t>({8, 8, 4});
+  options.rare = rng.Pick({0.0, 0.0, 0.003, 0.03});
+  // When each of a pair was decided is not known well enough to judge local shares by it.
+  if (options.load.pairs > 0) options.rare = 0;
+  options.waiting_max = rng.Pick<std::size_t>({1'000, 1'000, 1'000, 30});
   return options;
 }
 
@@ -129,6 +133,8 @@ std::string Describe(const SimOptions& options) {
   add("store_wait_ms", static_cast<double>(options.store_wait_ns) / kMs);
   add("lease_target_life_ms", static_cast<double>(options.lease.target_life_ns) / kMs);
   add("lease_share", static_cast<double>(options.lease.share));
+  add("rare", options.rare);
+  add("waiting_max", static_cast<double>(options.waiting_max));
   add("policy", static_cast<double>(options.on_store_failure));
   add("charge_denied", static_cast<double>(options.charge_denied));
   const Network& network = options.network;

@@ -55,6 +55,8 @@ struct SimOptions {
   int64_t drift_ppm = 0;    // of any clock, either way
   int64_t store_wait_ns = 10 * kMs;
   LeaseOptions lease;
+  double rare = 0;  // see World::Rare
+  std::size_t waiting_max = 1'000;
   OnStoreFailure on_store_failure = OnStoreFailure::kDeny;
   ChargeDenied charge_denied = ChargeDenied::kFirst;
   Network network;

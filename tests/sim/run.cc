@@ -108,11 +108,13 @@ RunResult Simulate(const SimOptions& options, const MakeScheme& make_scheme,
   world.RunUntil(kSecond);
 
   const int64_t safety_end_ns = world.now_ns() + options.duration_ns;
+  world.SetRare(options.rare);
   if (how.plan) how.plan(world, store, fleet);
   load.Start(safety_end_ns);
   faults.Start(safety_end_ns);
   world.RunUntil(safety_end_ns);
   faults.Heal();
+  world.SetRare(0);
 
   if (how.liveness) {
     int64_t memory_ns = 0;

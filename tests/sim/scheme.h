@@ -66,6 +66,7 @@ struct FleetOptions {
   OnStoreFailure on_store_failure = OnStoreFailure::kDeny;
   ChargeDenied charge_denied = ChargeDenied::kFirst;
   LeaseOptions lease;
+  std::size_t waiting_max = 1'000;
 };
 
 using MakeScheme =

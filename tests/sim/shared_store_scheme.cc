@@ -30,15 +30,22 @@ class SimRemote : public Remote {
   void OnTold(std::function<void(bool)> told) { on_told_ = std::move(told); }
 
   bool Reachable(const Limit&, const Key&, const Secret&) const override {
-    return link_.connected();
+    return link_.connected() && !host_.world().Rare();
   }
-  int nodes() const override { return options_.nodes; }
+  int nodes() const override { return host_.world().Rare() ? 0 : options_.nodes; }
   uint64_t outages() const override { return link_.outages(); }
   uint32_t history() const override { return history_; }
   void Flush() override {}
   void NoteTimeout(const Limit&, const Key&) override {}
 
   bool Send(const RemoteCall& call, RemoteSink& sink) override {
+    World& world = host_.world();
+    if (world.Rare()) return false;
+    if (world.Rare()) ++history_;  // as if another primary had been met
+    if (world.Rare()) {
+      sink.OnFailure();
+      return true;
+    }
     const int index = IndexOf(call.key);
     const KeySpec& spec = (*options_.keys)[static_cast<std::size_t>(index)];
     const ScriptCall script = {.limit = spec.limit,
@@ -126,7 +133,7 @@ class SharedStoreScheme : public Scheme {
         remote_(host, link, options_),
         store_({.keys_max = 4096,
                 .ring_bytes_max = std::size_t{1} << 20,
-                .waiting_max = 1'000,
+                .waiting_max = options.waiting_max,
                 .replicas = options.nodes,
                 .leases = leased,
                 .lease = options.lease},
@@ -153,7 +160,7 @@ class SharedStoreScheme : public Scheme {
 
   Live LiveHits(int key) const override {
     const KeySpec& spec = (*options_.keys)[static_cast<std::size_t>(key)];
-    const LeaseCounters* const counters = leased_ ? &counters_ : nullptr;
+    LeaseCounters* const counters = leased_ ? &counters_ : nullptr;
     const LeaseState leased = store_.LeaseStateOf(spec.limit, counters, &spec.key);
     return {leased.hits, leased.ends_mono_ns};
   }

@@ -60,6 +60,10 @@ class World {
   int64_t now_ns() const { return now_ns_; }
   Rng& rng() { return rng_; }
   uint64_t events() const { return events_; }
+  // How often a place that asks takes its rare branch: the simulator's way into corners of the
+  // store that no fault of the network reaches.
+  void SetRare(double probability) { rare_ = probability; }
+  bool Rare() { return rare_ > 0 && rng_.Chance(rare_); }
 
   // An event in the past happens now.
   void At(int64_t time_ns, Task task);
@@ -82,6 +86,7 @@ class World {
   };
 
   Rng rng_;
+  double rare_ = 0;
   const bool trace_;
   int64_t now_ns_ = 0;
   uint64_t events_ = 0;
