@@ -90,7 +90,8 @@ constexpr Setting kSettings[] = {
     {"cache-key-prefix", Group::kStore, Access<Text<&S::cache_key_prefix>>(),
      "Prefix of all store keys, for several deployments on one store."},
     {"keys-max", Group::kStore, Access<Count<&S::keys_max, 64, kIntMax>>(),
-     "Keys held at most, at 72 bytes each."},
+     "Keys held at most, at 72 bytes each; over Redis 264, and 72 more for those whose local_share "
+     "is counted."},
     {"state-bytes-max", Group::kStore, Access<Bytes<&S::state_bytes_max, 0, 1024 * kGiB>>(),
      "Memory of all sliding windows together, beside the keys."},
     {"overflow", Group::kStore, Access<Choice<&S::overflow>>(),
@@ -104,12 +105,14 @@ constexpr Setting kSettings[] = {
      "How long leased hits should last: larger leases make fewer calls and ride out longer pauses "
      "of Redis, and keep more hits from other nodes."},
     {"lease-pace", Group::kStore, Access<Duration<&S::lease_pace_ns, kMillisecondNs>>(),
-     "How long a node does not ask again about a key of which nothing was left."},
+     "How long a node does not ask again about a key of which nothing was left, give or take half; "
+     "such a key is denied meanwhile."},
     {"lease-share", Group::kStore, Access<Count<&S::lease_share, 1, 1'000>>(),
      "A lease takes at most one part in this many of what is left in Redis."},
     {"lease-burst-ratio", Group::kStore, Access<Ratio<&S::lease_burst_ratio>>(),
      "Share of a token bucket's burst that is its leases' price, and of the burst's time that they "
-     "live for, 10 s at most; 0 makes token buckets exact."},
+     "live for, 10 s at most; 0 makes token buckets exact, and so does what leaves no hit beside a "
+     "lease."},
     {"replicas", Group::kStore, Access<Count<&S::replicas, 0, 100'000>>(),
      "Weirs that share the Redis, for local_share before Redis has told; 0 is unknown."},
 

@@ -136,7 +136,7 @@ class Store {
   // options.inbox later. `asks` and `answered` live until OnAnswered, `options` for the call.
   virtual void Acquire(std::span<Ask> asks, const AcquireOptions& options, Answered& answered) = 0;
   // Any thread. `counters` as in Ask::lease; `key` may be null.
-  virtual LeaseState LeaseStateOf(const Limit& /*limit*/, const LeaseCounters* /*counters*/,
+  virtual LeaseState LeaseStateOf(const Limit& /*limit*/, LeaseCounters* /*counters*/,
                                   const Key* /*key*/) {
     return {.exact_because = "the store lies in this process"};
   }

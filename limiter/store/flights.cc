@@ -42,6 +42,7 @@ class Flights::Flight final : public RemoteSink {
     if (reply != nullptr) flights_.Observe(now.mono_ns - sent_mono_ns);
     Ask* const first = owned ? all.front().waiter->waiting() : nullptr;
     Note(reply, first, now);
+    const bool held = HasCell();
     std::vector<Wait> left;
     for (std::size_t i = 0; i < all.size(); ++i) {
       Ask* const ask = all[i].waiter->waiting();
@@ -53,6 +54,13 @@ class Flights::Flight final : public RemoteSink {
         left.push_back(all[i]);
       }
     }
+    if (!left.empty() && (!held || flights_.PlanOf(limit).life_ns == 0)) {
+      // Nothing can be leased for them now: each is charged for itself, all in one trip.
+      for (const Wait& wait : left) wait.waiter->OnAlone();
+      flights_.remote_.Flush();
+      flights_.flights_.Put(*this);
+      return;
+    }
     waits = std::move(left);
     if (!waits.empty() && flights_.Launch(*this)) {
       flights_.remote_.Flush();
@@ -60,6 +68,13 @@ class Flights::Flight final : public RemoteSink {
     }
     for (const Wait& wait : std::exchange(waits, {})) wait.waiter->OnServed(false);
     flights_.flights_.Put(*this);
+  }
+
+  // Whether there was room for what the answer said of the key.
+  bool HasCell() const {
+    CellTable::Shard& shard = flights_.cells_.ShardOf(key);
+    ShardLock lock(shard);
+    return shard.Find(key) != nullptr;
   }
 
   // Writes what the answer says of the key into its cell, and the grant of who asked for it.
@@ -77,8 +92,7 @@ class Flights::Flight final : public RemoteSink {
     Lease& lease = LeaseOf(shard, *cell);
     lease.quiet_until_mono_ns = lease.hungry_until_mono_ns;
     if (reply == nullptr) return;
-    lease.counters = counters;
-    const LeaseView view{limit, now.mono_ns, history, now.wall_ns};
+    const LeaseView view{limit, now.mono_ns, history, now.wall_ns, counters};
     // Granted by a store that may have forgotten it since: only who waited is served.
     if (history == flights_.remote_.history()) {
       NoteGranted(view, *reply, own, sent_mono_ns, lease);
@@ -213,7 +227,10 @@ bool Flights::Launch(Flight& flight) {
     call.drain = first.drain;
     call.deadline_mono_ns = first.deadline_mono_ns;
     // The limit may have changed since the key's last call.
-    if (ask != nullptr) flight.limit = *ask->limit;
+    if (ask != nullptr) {
+      flight.limit = *ask->limit;
+      flight.counters = ask->lease;
+    }
   }
   flight.owned = !flight.waits.empty();
   flight.own = call.hits;
@@ -229,10 +246,12 @@ bool Flights::Launch(Flight& flight) {
     ShardLock lock(shard);
     Cell* const cell = shard.Find(flight.key);
     if (cell != nullptr) {
-      const LeaseView view{flight.limit, flight.sent_mono_ns, flight.history, 0};
+      const LeaseView view{flight.limit, flight.sent_mono_ns, flight.history, 0, flight.counters};
+      Lease& lease = LeaseOf(shard, *cell);
+      if (call.hits > LiveHits(view, lease)) PutBack(view, lease);
       LeaseOptions options = options_;
       if (remote_.nodes() == 1) options.share = 1;  // nobody else asks for what is left
-      call.lease = AskForLease(view, flight.plan, waiting, options, LeaseOf(shard, *cell));
+      call.lease = AskForLease(view, flight.plan, waiting, options, lease);
     }
   }
   // The plan may have ended since somebody joined: then each is charged for itself alone.
@@ -249,7 +268,7 @@ bool Flights::ServeHere(Ask& ask) {
   Cell* const cell = shard.Find(ask.key);
   if (cell == nullptr) return false;
   const Instant now = clock_.Now();
-  const LeaseView view{*ask.limit, now.mono_ns, remote_.history(), now.wall_ns};
+  const LeaseView view{*ask.limit, now.mono_ns, remote_.history(), now.wall_ns, ask.lease};
   return SpendLease(view, ask, LeaseOf(shard, *cell)) || AnswerDenied(*cell, now, ask);
 }
 
@@ -260,7 +279,6 @@ void Flights::GiveBackAll() {
     void OnFailure() override {}
   };
   static Nobody nobody;
-  const int64_t now_mono_ns = clock_.Now().mono_ns;
   for (std::size_t s = 0; s < CellTable::kShards; ++s) {
     CellTable::Shard& shard = cells_.shard(s);
     ShardLock lock(shard);
@@ -268,9 +286,10 @@ void Flights::GiveBackAll() {
       Cell& cell = shard.at(i);
       if (cell.algorithm != Algorithm::kFixedWindow || shard.Find(cell.key) != &cell) continue;
       Lease& lease = LeaseOf(shard, cell);
-      if (lease.history != remote_.history() || lease.window_ns == 0) continue;
+      const bool same = lease.history == static_cast<uint16_t>(remote_.history());
+      if (!same || lease.window_ns == 0) continue;
       RemoteCall call;
-      call.lease = AskToGiveBack(now_mono_ns, lease);
+      call.lease = AskToGiveBack(lease);
       if (call.lease.back_hits == 0) continue;
       Limit limit;
       if (!MakeLimit({.hits = lease.limit_hits, .window_ns = lease.window_ns}, &limit).empty()) {
@@ -279,7 +298,7 @@ void Flights::GiveBackAll() {
       call.limit = &limit;
       call.key = cell.key;
       call.op = Op::kPeek;
-      remote_.Send(call, nobody);
+      if (!remote_.Send(call, nobody)) NotReturned(call.lease.back_hits, lease);
     }
   }
   remote_.Flush();

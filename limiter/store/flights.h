@@ -28,6 +28,8 @@ class LeaseWaiter {
   virtual Ask* waiting() = 0;
   // Told once: the grant of its ask is filled, or the call failed. Also when nobody waits any more.
   virtual void OnServed(bool served) = 0;
+  // Told instead, of one who waits: it is to make a call of its own.
+  virtual void OnAlone() = 0;
 
  protected:
   virtual ~LeaseWaiter() = default;

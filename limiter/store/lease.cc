@@ -15,8 +15,18 @@ constexpr int64_t kLongNs = 1'000'000'000;
 // After that long, unspent hits of a fixed window were too many.
 constexpr int64_t kLivedLongNs = 200'000'000;
 
+uint16_t TagOf(const LeaseCounters* counters) {
+  return static_cast<uint16_t>(reinterpret_cast<uintptr_t>(counters) >> 4);
+}
+
+bool SameHistory(const LeaseView& view, const Lease& lease) {
+  return lease.history == static_cast<uint16_t>(view.history);
+}
+
+// Also whether the limit and the rule are those that it was granted under.
 bool SameGrantor(const LeaseView& view, const Lease& lease) {
-  return lease.history == view.history && lease.limit_hits == view.limit.hits;
+  return SameHistory(view, lease) && lease.limit_hits == view.limit.hits &&
+         lease.rule == TagOf(view.counters);
 }
 
 // The hits of a slot that can be spent.
@@ -47,6 +57,15 @@ void Returned(Lease& lease, uint64_t hits) {
   }
 }
 
+// Hits of a slot of a fixed window wait to be given back.
+void KeepBack(Lease& lease, int slot, uint16_t hits) {
+  if (lease.back_window != lease.window[slot]) {
+    Expired(lease, std::exchange(lease.back_hits, 0));
+    lease.back_window = lease.window[slot];
+  }
+  lease.back_hits += hits;
+}
+
 // Takes the hits that cannot be spent any more out of a slot. Those of a fixed window are kept to
 // be given back, if the store may still have that window.
 void Retire(const LeaseView& view, Lease& lease, int slot) {
@@ -65,11 +84,7 @@ void Retire(const LeaseView& view, Lease& lease, int slot) {
     Expired(lease, hits);
     return;
   }
-  if (lease.back_window != lease.window[slot]) {
-    Expired(lease, std::exchange(lease.back_hits, 0));
-    lease.back_window = lease.window[slot];
-  }
-  lease.back_hits += hits;
+  KeepBack(lease, slot, hits);
 }
 
 void Move(Lease& lease, int from, int to) {
@@ -90,7 +105,7 @@ void Sweep(const LeaseView& view, Lease& lease) {
 
 // What another primary granted is not given back to this one.
 void ForgetBack(const LeaseView& view, Lease& lease) {
-  if (lease.history != view.history) Expired(lease, std::exchange(lease.back_hits, 0));
+  if (!SameHistory(view, lease)) Expired(lease, std::exchange(lease.back_hits, 0));
 }
 
 void NoteSpent(const LeaseView& view, uint32_t hits, Lease& lease) {
@@ -98,7 +113,12 @@ void NoteSpent(const LeaseView& view, uint32_t hits, Lease& lease) {
   const bool fixed = view.limit.algorithm == Algorithm::kFixedWindow;
   const int64_t now_ns = fixed ? view.now_wall_ns : view.now_mono_ns;
   const int64_t window_ns = view.limit.window_ns;
-  if (now_ns >= lease.spent_end_ns || now_ns < lease.spent_end_ns - window_ns) {
+  const int64_t start_ns = lease.spent_end_ns - window_ns;
+  if (now_ns < start_ns && now_ns >= start_ns - window_ns) {
+    lease.spent_before += hits;  // its clock was read before another thread met the edge
+    return;
+  }
+  if (now_ns >= lease.spent_end_ns || now_ns < start_ns) {
     const int64_t end_ns = (now_ns / window_ns + 1) * window_ns;
     const bool next = end_ns == lease.spent_end_ns + window_ns;
     lease.spent_before = next ? std::exchange(lease.spent_now, 0) : 0;
@@ -130,14 +150,16 @@ LeasePlan LeasePlanOf(const Limit& limit, const LeaseOptions& options) {
     plan.exact_because = because;
     return plan;
   };
-  if (limit.capacity <= 1) return exact("its limit is a single hit");
+  if (limit.capacity == 0) return exact("it admits nothing");
+  if (limit.capacity == 1) return exact("its limit is a single hit");
   LeasePlan plan;
   plan.life_ns = LeaseLifeMaxNs(limit);
   if (limit.algorithm == Algorithm::kTokenBucket) {
+    if (options.burst_ratio <= 0) return exact("lease-burst-ratio is 0");
     const double life_ns = static_cast<double>(limit.burst_ns) * options.burst_ratio;
     plan.life_ns = std::min(static_cast<int64_t>(life_ns), kLeaseLifeMaxNs);
     if (limit.burst_ns - plan.life_ns < limit.emission_ns) {
-      return exact("its burst is too small for a lease beside it");
+      return exact("lease-burst-ratio leaves no hit of its burst beside a lease");
     }
   }
   // A lease dies with its window.
@@ -189,6 +211,8 @@ void UnspendLease(const LeaseView& view, uint64_t hits, int64_t ends_mono_ns, Le
       first_ends_mono_ns <= ends_mono_ns &&
       after <= std::min<uint64_t>(lease.granted[0], kLeaseWantMax)) {
     lease.hits[0] = static_cast<uint16_t>(after);
+  } else {
+    Expired(lease, hits);
   }
 }
 
@@ -197,6 +221,15 @@ bool WantsRefresh(const LeaseView& view, const Lease& lease, int64_t rtt_ns) {
   const int64_t renew_ns = std::max(2 * rtt_ns, lease.renew_ms * int64_t{1'000'000});
   return lease.hits[0] <= WantOf(lease) / LowPart(lease) ||
          lease.ends_mono_ns[0] - view.now_mono_ns <= renew_ns;
+}
+
+void PutBack(const LeaseView& view, Lease& lease) {
+  Sweep(view, lease);
+  if (view.limit.algorithm != Algorithm::kFixedWindow) return;
+  for (int slot = 0; slot < kSlots; ++slot) {
+    const uint16_t hits = std::exchange(lease.hits[slot], 0);
+    if (hits > 0) KeepBack(lease, slot, hits);
+  }
 }
 
 LeaseAsk AskForLease(const LeaseView& view, const LeasePlan& plan, uint64_t waiting,
@@ -244,7 +277,9 @@ void NoteGranted(const LeaseView& view, const RemoteReply& reply, uint64_t own,
                  int64_t sent_mono_ns, Lease& lease) {
   Sweep(view, lease);
   ForgetBack(view, lease);
-  lease.history = view.history;
+  lease.history = static_cast<uint16_t>(view.history);
+  lease.rule = TagOf(view.counters);
+  if (view.counters != nullptr) lease.counters = view.counters;
   lease.limit_hits = view.limit.hits;
   lease.window_ns = view.limit.window_ns;
   lease.remaining = static_cast<uint32_t>(reply.decision.remaining);
@@ -288,12 +323,13 @@ uint64_t TakeSpent(const LeaseView& view, Lease& lease) {
   return view.limit.algorithm == Algorithm::kFixedWindow ? now : now + before;
 }
 
-LeaseAsk AskToGiveBack(int64_t now_mono_ns, Lease& lease) {
+LeaseAsk AskToGiveBack(Lease& lease) {
   LeaseAsk ask;
   ask.back_window = std::max(lease.window[0], lease.window[1]);
   for (int slot = 0; slot < kSlots; ++slot) {
     const uint16_t hits = std::exchange(lease.hits[slot], 0);
-    if (lease.window[slot] == ask.back_window && now_mono_ns < lease.ends_mono_ns[slot]) {
+    // Also of a lease that ended: its window may still be there, and the store looks.
+    if (lease.window[slot] == ask.back_window) {
       ask.back_hits += hits;
     } else {
       Expired(lease, hits);
@@ -303,6 +339,12 @@ LeaseAsk AskToGiveBack(int64_t now_mono_ns, Lease& lease) {
   if (lease.back_window == ask.back_window) ask.back_hits += kept;
   Returned(lease, ask.back_hits);
   return ask;
+}
+
+void NotReturned(uint64_t hits, Lease& lease) {
+  if (lease.counters == nullptr) return;
+  lease.counters->returned.fetch_sub(hits, std::memory_order_relaxed);
+  lease.counters->expired.fetch_add(hits, std::memory_order_relaxed);
 }
 
 uint64_t LiveHits(const LeaseView& view, const Lease& lease) {

@@ -60,11 +60,14 @@ struct alignas(64) Lease {
   int64_t spent_end_ns = 0;
   uint32_t spent_now = 0;
   uint32_t limit_hits = 0;  // L that it was granted under
-  uint32_t history = 0;     // of the store that granted it
-  uint32_t remaining = 0;   // at the store, when it answered last
-  uint16_t hits[2] = {};    // not spent
-  uint16_t want = 0;        // hits to ask for; 0 is 1
-  uint16_t renew_ms = 0;    // so long before its end the next lease is asked for, at least
+  uint16_t history = 0;     // of the store that granted it
+  // Tells apart the rules that have the key one after another: one that was given another name
+  // counts its hits elsewhere, and so must not spend those that were counted before.
+  uint16_t rule = 0;
+  uint32_t remaining = 0;  // at the store, when it answered last
+  uint16_t hits[2] = {};   // not spent
+  uint16_t want = 0;       // hits to ask for; 0 is 1
+  uint16_t renew_ms = 0;   // so long before its end the next lease is asked for, at least
   // The rest is for calls.
   uint32_t granted[2] = {};  // spent or not
   int64_t began_mono_ns[2] = {};
@@ -87,6 +90,7 @@ struct LeaseView {
   int64_t now_mono_ns = 0;
   uint32_t history = 0;  // of the store now
   int64_t now_wall_ns = 0;
+  LeaseCounters* counters = nullptr;  // of the rule
 };
 
 // Spends the hits of the ask and fills its grant; false: no live lease has as many.
@@ -98,6 +102,10 @@ void UnspendLease(const LeaseView& view, uint64_t hits, int64_t ends_mono_ns, Le
 
 // Whether new hits should be asked for before these are gone. `rtt_ns`: what a call takes.
 bool WantsRefresh(const LeaseView& view, const Lease& lease, int64_t rtt_ns);
+
+// Fixed windows: the live hits go back with the next call, because they are too few for who asks
+// and with what is left at the store they may be enough.
+void PutBack(const LeaseView& view, Lease& lease);
 
 // What to ask the store for with a call that is about to be sent: adapts the size to how the last
 // hits went, and takes what is to be given back out of the lease (before it is sent: a hit that is
@@ -126,7 +134,9 @@ int64_t LiveUntil(const LeaseView& view, const Lease& lease);
 
 // Takes all hits that can be given back out of the lease (fixed windows), for a node that stops. 0:
 // none.
-LeaseAsk AskToGiveBack(int64_t now_mono_ns, Lease& lease);
+LeaseAsk AskToGiveBack(Lease& lease);
+// What was to be given back could not be sent.
+void NotReturned(uint64_t hits, Lease& lease);
 
 // The cell is not idle while its lease says anything.
 void KeepCell(const Lease& lease, Cell& cell);

@@ -24,10 +24,11 @@ class SharedStore::Request {
   explicit Request(SharedStore& store) : store_(store) {}
 
   // Caller's thread.
-  void Park(std::span<Ask> asks, const AcquireOptions& options, Answered& answered, bool together) {
+  void Park(std::span<Ask> asks, const AcquireOptions& options, Answered& answered, bool together,
+            uint32_t history) {
     asks_ = asks;
     options_ = options;
-    history_ = store_.remote_.history();
+    history_ = history;
     answered_ = &answered;
     phase_ = together ? Phase::kLook : Phase::kCharge;
     leases_ = !together;
@@ -61,7 +62,7 @@ class SharedStore::Request {
       }
       AnswerByPolicy(i, now);
     }
-    if (!leases_) store_.UnspendIfDenied(asks_, options_.verdict);
+    if (!leases_) store_.UnspendIfDenied(asks_, options_.verdict, history_);
     store_.stats_.wait_timeouts.fetch_add(1, std::memory_order_relaxed);
     TellAnswered();
   }
@@ -84,6 +85,7 @@ class SharedStore::Request {
     void OnFailure() override { request_->Replied(index_, nullptr); }
     Ask* waiting() override { return request_->Waiting(index_); }
     void OnServed(bool served) override { request_->Served(index_, served); }
+    void OnAlone() override { request_->Alone(index_); }
 
     State state = State::kOpen;
     // The look denied it, which its charge only makes dearer: when the charge passes or fails after
@@ -107,7 +109,8 @@ class SharedStore::Request {
     Settle(now);
   }
 
-  void Send(std::size_t index, const Instant& now) {
+  // `alone`: not together with others who want hits of the key.
+  void Send(std::size_t index, const Instant& now, bool alone = false) {
     Ask& ask = asks_[index];
     RemoteCall call;
     call.limit = ask.limit;
@@ -122,7 +125,7 @@ class SharedStore::Request {
                   (slots_.size() == 1 || slots_[index].denied));
     slots_[index].state = Slot::State::kSent;
     ++owed_;
-    const bool joins = leases_ && store_.Leases(ask) &&
+    const bool joins = !alone && leases_ && store_.Leases(ask) &&
                        store_.flights_.PlanOf(*ask.limit).life_ns > 0 &&
                        store_.flights_.WorthJoining(ask.key, call.deadline_mono_ns);
     if (joins) {
@@ -155,6 +158,14 @@ class SharedStore::Request {
     return waits ? &asks_[index] : nullptr;
   }
 
+  // The call that it waited for brought nothing for it, and the next would not either.
+  void Alone(std::size_t index) {
+    --owed_;
+    const Instant now = store_.clock_.Now();
+    Send(index, now, true);
+    Settle(now);
+  }
+
   void Served(std::size_t index, bool served) {
     --owed_;
     if (answered_ == nullptr) {
@@ -178,7 +189,10 @@ class SharedStore::Request {
         AnswerByPolicy(index, now);
       } else {
         Ask& ask = asks_[index];
-        if (store_.leases_) store_.flights_.Observe(now.mono_ns - sent_mono_ns_);
+        // Who waited for another's call before was sent later than that.
+        if (store_.leases_ && !slots_[index].in_flight) {
+          store_.flights_.Observe(now.mono_ns - sent_mono_ns_);
+        }
         if (ask.record != nullptr) ask.record->assign(reply->record);
         const bool looked = phase_ == Phase::kLook && ask.op == Op::kTake;
         if (!slots_[index].denied) {
@@ -245,7 +259,7 @@ class SharedStore::Request {
       if (slots_[i].state == Slot::State::kLooked) JudgeWithEarlier(i);
       verdict.Add(asks_[i].weight, asks_[i].grant.decision.allowed);
     }
-    store_.UnspendIfDenied(asks_, options_.verdict);
+    store_.UnspendIfDenied(asks_, options_.verdict, history_);
     phase_ = Phase::kCharge;
     bool any = false;
     for (std::size_t i = 0; i < slots_.size(); ++i) {

@@ -45,7 +45,7 @@ bool SharedStore::AnswerHere(Ask& ask, const Instant& now) {
     if (cell == nullptr) return false;
     if (!Leases(ask)) return AnswerDenied(*cell, now, ask);
     Lease& lease = LeaseOf(shard, *cell);
-    const LeaseView view = ViewOf(*ask.limit, now);
+    const LeaseView view = ViewOf(ask, now);
     if (!SpendLease(view, ask, lease)) return AnswerDenied(*cell, now, ask);
     refresh =
         WantsRefresh(view, lease, flights_.rtt_ns()) && flights_.PlanOf(*ask.limit).life_ns > 0;
@@ -55,12 +55,11 @@ bool SharedStore::AnswerHere(Ask& ask, const Instant& now) {
   return true;
 }
 
-LeaseView SharedStore::ViewOf(const Limit& limit, const Instant& now) const {
-  return {limit, now.mono_ns, remote_.history(), now.wall_ns};
+LeaseView SharedStore::ViewOf(const Ask& ask, const Instant& now) const {
+  return {*ask.limit, now.mono_ns, remote_.history(), now.wall_ns, ask.lease};
 }
 
-LeaseState SharedStore::LeaseStateOf(const Limit& limit, const LeaseCounters* counters,
-                                     const Key* key) {
+LeaseState SharedStore::LeaseStateOf(const Limit& limit, LeaseCounters* counters, const Key* key) {
   LeaseState state;
   if (!leases_) {
     state.exact_because = "other programs count on the same keys";
@@ -77,18 +76,18 @@ LeaseState SharedStore::LeaseStateOf(const Limit& limit, const LeaseCounters* co
   const Cell* const cell = shard.Find(*key);
   if (cell == nullptr) return state;
   const Lease& lease = LeaseOf(shard, *cell);
-  const LeaseView view = ViewOf(limit, clock_.Now());
+  const LeaseView view{limit, clock_.Now().mono_ns, remote_.history(), 0, counters};
   state.want = lease.want;
   state.hits = LiveHits(view, lease);
   if (state.hits > 0) state.ends_mono_ns = LiveUntil(view, lease);
   return state;
 }
 
-uint64_t SharedStore::LiveHitsOf(const Limit& limit, const Key& key) {
-  CellTable::Shard& shard = cells_.ShardOf(key);
+uint64_t SharedStore::LiveHitsOf(const Ask& ask) {
+  CellTable::Shard& shard = cells_.ShardOf(ask.key);
   ShardLock lock(shard);
-  const Cell* const cell = shard.Find(key);
-  return cell == nullptr ? 0 : LiveHits(ViewOf(limit, clock_.Now()), LeaseOf(shard, *cell));
+  const Cell* const cell = shard.Find(ask.key);
+  return cell == nullptr ? 0 : LiveHits(ViewOf(ask, clock_.Now()), LeaseOf(shard, *cell));
 }
 
 bool SharedStore::Spend(Ask& ask, const Instant& now, uint64_t* untold) {
@@ -97,26 +96,27 @@ bool SharedStore::Spend(Ask& ask, const Instant& now, uint64_t* untold) {
   const Cell* const cell = shard.Find(ask.key);
   if (cell == nullptr) return false;
   Lease& lease = LeaseOf(shard, *cell);
-  const LeaseView view = ViewOf(*ask.limit, now);
+  const LeaseView view = ViewOf(ask, now);
   if (SpendLease(view, ask, lease)) return true;
   if (untold != nullptr) *untold = TakeSpent(view, lease);
   return false;
 }
 
-void SharedStore::UnspendIfDenied(std::span<Ask> asks, Verdict verdict) {
+void SharedStore::UnspendIfDenied(std::span<Ask> asks, Verdict verdict, uint32_t history) {
   for (const Ask& ask : asks) verdict.Add(ask.weight, ask.grant.decision.allowed);
   if (verdict.allowed()) return;
   for (Ask& ask : asks) {
-    if (ask.grant.lease_ends_mono_ns > 0) Unspend(ask);
+    if (ask.grant.lease_ends_mono_ns > 0) Unspend(ask, history);
   }
 }
 
-void SharedStore::Unspend(Ask& ask) {
+void SharedStore::Unspend(Ask& ask, uint32_t history) {
   CellTable::Shard& shard = cells_.ShardOf(ask.key);
   ShardLock lock(shard);
   const Cell* const cell = shard.Find(ask.key);
-  if (cell != nullptr) {
-    UnspendLease(ViewOf(*ask.limit, clock_.Now()), ask.hits, ask.grant.lease_ends_mono_ns,
+  // Hits of another history do not mix with those of this one.
+  if (cell != nullptr && history == remote_.history()) {
+    UnspendLease(ViewOf(ask, clock_.Now()), ask.hits, ask.grant.lease_ends_mono_ns,
                  LeaseOf(shard, *cell));
   }
   ask.grant.lease_ends_mono_ns = 0;
@@ -182,6 +182,7 @@ void SharedStore::Acquire(std::span<Ask> asks, const AcquireOptions& options, An
   const auto takes = [](const Ask& ask) { return ask.op == Op::kTake; };
   const bool together = options.charge_denied != ChargeDenied::kFirst && asks.size() > 1 &&
                         std::any_of(asks.begin(), asks.end(), takes);
+  const uint32_t history = remote_.history();  // at most as new as what is spent below
   std::size_t open = 0;
   absl::InlinedVector<bool, 32> here(asks.size());
   for (std::size_t i = 0; i < asks.size(); ++i) {
@@ -197,7 +198,7 @@ void SharedStore::Acquire(std::span<Ask> asks, const AcquireOptions& options, An
       if (!here[i] || asks[i].grant.source != Source::kLease || Outlasts(asks[i], options))
         continue;
       // It would be answered together with the others, when its hits may have ended.
-      Unspend(asks[i]);
+      Unspend(asks[i], history);
       here[i] = !Reachable(asks[i], options.secret);
       if (here[i]) AnswerByPolicy(asks[i], options.now);
       open += here[i] ? 0 : 1;
@@ -209,21 +210,24 @@ void SharedStore::Acquire(std::span<Ask> asks, const AcquireOptions& options, An
     for (std::size_t i = 0; i < asks.size(); ++i) {
       if (!here[i]) AnswerByPolicy(asks[i], options.now);
     }
-    if (together) UnspendIfDenied(asks, options.verdict);
+    if (together) UnspendIfDenied(asks, options.verdict, history);
     answered.OnAnswered();
     return;
   }
-  request->Park(asks, options, answered, together);
+  request->Park(asks, options, answered, together, history);
   for (std::size_t i = 0; i < asks.size(); ++i) {
     if (here[i]) request->MarkAnswered(i);
   }
   stats_.waiting.fetch_add(1, std::memory_order_relaxed);
   bool first = false;
+  bool ended = false;
   {
     MutexLock lock(mutex_);
-    first = parked_.empty() && refreshes_.empty();
-    parked_.push_back(request);
+    ended = ended_;
+    first = !ended && parked_.empty() && refreshes_.empty();
+    if (!ended) parked_.push_back(request);
   }
+  if (ended) request->End(options.now);  // nobody turns any more
   if (first) wake_();
 }
 
@@ -256,6 +260,7 @@ void SharedStore::EndAll() {
   {
     MutexLock lock(mutex_);
     std::swap(parked_, taken_);
+    ended_ = true;
   }
   const Instant now = clock_.Now();
   for (Request* request : taken_) request->End(now);
@@ -273,12 +278,13 @@ void SharedStore::Learn(Ask& ask, const RemoteReply& reply, int64_t sent_mono_ns
   ask.grant.decision = reply.decision;
   ask.grant.remaining_before = reply.remaining_before;
   ask.grant.source = Source::kStore;
-  if (ask.op == Op::kPeek && leases_ && ask.lease != nullptr) {
+  const bool asks = ask.op == Op::kPeek || (ask.op == Op::kTake && ask.hits == 0);
+  if (leases_ && ask.lease != nullptr && !looked && (asks || ask.op != Op::kTake)) {
     // What passes here is more than what is left at the store.
-    const uint64_t live = LiveHitsOf(*ask.limit, ask.key);
+    const uint64_t live = LiveHitsOf(ask);
     Decision& decision = ask.grant.decision;
     decision.remaining = std::min<uint64_t>(decision.remaining + live, ask.limit->capacity);
-    decision.allowed |= live > 0 && ask.hits <= live;
+    if (asks) decision.allowed |= live > 0 && ask.hits <= live;
   }
   if (reply.decision.clock_fault) stats_.clock_faults.fetch_add(1, std::memory_order_relaxed);
   CellTable::Shard& shard = cells_.ShardOf(ask.key);

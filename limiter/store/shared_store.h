@@ -73,8 +73,7 @@ class SharedStore : public Store {
   // was leased of fixed windows and not spent goes back.
   void EndAll();
 
-  LeaseState LeaseStateOf(const Limit& limit, const LeaseCounters* counters,
-                          const Key* key) override;
+  LeaseState LeaseStateOf(const Limit& limit, LeaseCounters* counters, const Key* key) override;
 
   const SharedStoreStats& stats() const { return stats_; }
   const FailurePolicy& policy() const { return policy_; }
@@ -94,8 +93,8 @@ class SharedStore : public Store {
   bool AnswerHere(Ask& ask, const Instant& now);
   static bool Outlasts(const Ask& ask, const AcquireOptions& options);
   // Hits of the key that this node may spend without a call.
-  uint64_t LiveHitsOf(const Limit& limit, const Key& key);
-  LeaseView ViewOf(const Limit& limit, const Instant& now) const;
+  uint64_t LiveHitsOf(const Ask& ask);
+  LeaseView ViewOf(const Ask& ask, const Instant& now) const;
   bool Leases(const Ask& ask) const {
     return leases_ && ask.lease != nullptr && ask.op == Op::kTake && ask.hits > 0;
   }
@@ -104,8 +103,9 @@ class SharedStore : public Store {
   bool Spend(Ask& ask, const Instant& now, uint64_t* untold);
   // What the asks spent of a request that is denied after all goes back. `verdict`: what else of it
   // counts.
-  void UnspendIfDenied(std::span<Ask> asks, Verdict verdict);
-  void Unspend(Ask& ask);
+  // `history`: of the store, read before anything was spent.
+  void UnspendIfDenied(std::span<Ask> asks, Verdict verdict, uint32_t history);
+  void Unspend(Ask& ask, uint32_t history);
   // A lease that will be needed soon, from any thread.
   void RefreshSoon(const Ask& ask);
   void AnswerByPolicy(Ask& ask, const Instant& now);
@@ -133,6 +133,7 @@ class SharedStore : public Store {
   const bool leases_;
   const std::size_t waiting_max_;
   Mutex mutex_;
+  bool ended_ ABSL_GUARDED_BY(mutex_) = false;  // EndAll was called
   Pool<Request> requests_ ABSL_GUARDED_BY(mutex_);
   std::vector<Request*> parked_ ABSL_GUARDED_BY(mutex_);
   std::vector<LeaseRefresh> refreshes_ ABSL_GUARDED_BY(mutex_);

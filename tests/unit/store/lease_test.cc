@@ -141,7 +141,7 @@ TEST_F(LeaseTest, UnspentHitsOfABucketDie) {
 TEST_F(LeaseTest, ANodeThatStopsGivesWindowsBack) {
   Granted(10, 0, 10 * kSecond, 50, 7);
   EXPECT_TRUE(Spend(4));
-  const LeaseAsk back = AskToGiveBack(now_, lease_);
+  const LeaseAsk back = AskToGiveBack(lease_);
   EXPECT_EQ(back.back_hits, 6u);
   EXPECT_EQ(back.back_window, 7);
   EXPECT_FALSE(Spend(1));

@@ -156,6 +156,17 @@ TEST_F(SharedStoreLease, AWindowThatIsEmptyIsDrainedByTheFirstDenialAsWithoutLea
   EXPECT_EQ(One(1).source, Source::kDeniedCache);
 }
 
+TEST_F(SharedStoreLease, WhatIsLeasedAndWhatIsLeftAtTheStoreAddUp) {
+  limit_ = Fixed(10);
+  One(1);
+  One(1, 2);
+  while (Live(1) == 0) One(1);
+  const uint64_t left = 10 - harness_.remote.store().taken(KeyOf(1)) + Live(1);
+  ASSERT_GT(left, Live(1));
+  EXPECT_TRUE(One(1, left).decision.allowed);
+  EXPECT_FALSE(One(1).decision.allowed);
+}
+
 TEST_F(SharedStoreLease, HitsOfAnotherHistoryAreNotSpent) {
   Warm(1);
   harness_.remote.set_history(1);
@@ -206,6 +217,8 @@ TEST_F(SharedStoreLease, WhatWasNotSpentGoesBackWhenTheStoreStops) {
   Warm(1);
   const uint64_t live = Live(1);
   const uint64_t taken = harness_.remote.store().Peek(limit_, KeyOf(1), 1).remaining;
+  harness_.Advance(20 * kSecondNs);  // the lease ended, its window did not
+  EXPECT_EQ(Live(1), 0U);
   harness_.store.EndAll();
   harness_.remote.Execute();
   EXPECT_EQ(harness_.remote.store().Peek(limit_, KeyOf(1), 1).remaining, taken + live);
@@ -215,14 +228,57 @@ TEST_F(SharedStoreLease, WhatWasNotSpentGoesBackWhenTheStoreStops) {
   }
 }
 
-TEST_F(SharedStoreLease, APeekCountsWhatIsLeasedHere) {
+TEST_F(SharedStoreLease, WhatIsLeasedHereCountsAsRemaining) {
   Warm(1);
+  for (const Op op : {Op::kPeek, Op::kReport, Op::kRefund}) {
+    Ask ask = Take(1);
+    ask.op = op;
+    SharedRequest request = {ask};
+    harness_.Run(request);
+    const uint64_t at_store = harness_.remote.store().Peek(limit_, KeyOf(1), 1).remaining;
+    EXPECT_EQ(request[0].decision.remaining, at_store + Live(1));
+  }
+}
+
+TEST_F(SharedStoreLease, WithoutRoomForAKeyEachRequestIsChargedForItself) {
+  SharedStoreOptions options = Options();
+  options.keys_max = 64;
+  SharedHarness full(options);
+  // Live leases until no cell is left.
+  for (uint64_t key = 1; key <= 400; ++key) {
+    for (int i = 0; i < 3; ++i) {
+      SharedRequest request = {Take(key)};
+      full.Run(request);
+    }
+  }
+  uint64_t key = 401;  // one that finds no room
+  const auto held = [&] {
+    const Key of = KeyOf(key);
+    return full.store.LeaseStateOf(limit_, &counters_, &of).want > 0;
+  };
+  for (; held(); ++key) ASSERT_LT(key, 1000U);
+  std::vector<SharedRequest> crowd(40);
+  for (SharedRequest& request : crowd) {
+    request.asks = {Take(key)};
+    full.Acquire(request);
+  }
+  full.Exchange();
+  for (const SharedRequest& request : crowd) {
+    EXPECT_EQ(request.times(), 1);
+    EXPECT_TRUE(request[0].decision.allowed);
+  }
+  EXPECT_EQ(full.remote.store().taken(KeyOf(key)), 40U);
+}
+
+TEST_F(SharedStoreLease, ARuleOfAnotherNameDoesNotSpendWhatWasCountedForTheFirst) {
+  Warm(1);
+  LeaseCounters renamed;
   Ask ask = Take(1);
-  ask.op = Op::kPeek;
+  ask.lease = &renamed;
   SharedRequest request = {ask};
   harness_.Run(request);
-  const uint64_t at_store = harness_.remote.store().Peek(limit_, KeyOf(1), 1).remaining;
-  EXPECT_EQ(request[0].decision.remaining, at_store + Live(1));
+  EXPECT_EQ(request[0].source, Source::kStore);
+  EXPECT_GT(counters_.expired.load(), 0U);
 }
 
 TEST_F(SharedStoreLease, SaysWhatItHolds) {
