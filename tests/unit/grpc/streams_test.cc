@@ -136,12 +136,10 @@ TEST(ReflectionStream, IdleOnesEndAtOnceWithTheServer) {
   }
   StreamV1 silent(served.channel());  // never says anything
   EXPECT_LT(served.DrainNs(), 5 * kSecondNs);
-  for (StreamV1& stream : streams) {
-    EXPECT_EQ(stream.Finish().error_code(), grpc::StatusCode::UNAVAILABLE);
-  }
-  for (StreamV1Alpha& stream : older) {
-    EXPECT_EQ(stream.Finish().error_code(), grpc::StatusCode::UNAVAILABLE);
-  }
+  // The status and the reset of a stream race inside grpc++: now and then the reset comes first.
+  const auto ended = testing::AnyOf(grpc::StatusCode::UNAVAILABLE, grpc::StatusCode::CANCELLED);
+  for (StreamV1& stream : streams) EXPECT_THAT(stream.Finish().error_code(), ended);
+  for (StreamV1Alpha& stream : older) EXPECT_THAT(stream.Finish().error_code(), ended);
   EXPECT_FALSE(silent.Finish().ok());
 }
 
