@@ -38,9 +38,8 @@ bool PassesAsQuota(const Outcome& outcome, bool global_quota_mode) {
 }
 
 // Until when a check waits for its store, on the monotonic clock.
-int64_t DeadlineNs(const Instant& now, int64_t store_wait_ns, int64_t deadline_wall_ns) {
-  const int64_t left_ns = std::max<int64_t>(deadline_wall_ns - now.wall_ns, 0);
-  return now.mono_ns + std::min(store_wait_ns, left_ns / 2);
+int64_t DeadlineNs(const Instant& now, int64_t store_wait_ns, int64_t left_ns) {
+  return now.mono_ns + std::min(store_wait_ns, std::max<int64_t>(left_ns, 0) / 2);
 }
 
 }  // namespace
@@ -196,7 +195,7 @@ void Engine::Run(Worker& worker, Check& check) {
   AcquireOptions acquire;
   acquire.now = check.now;
   acquire.charge_denied = check.charge_denied;
-  acquire.deadline_mono_ns = DeadlineNs(check.now, options_.store_wait_ns, check.deadline_wall_ns);
+  acquire.deadline_mono_ns = DeadlineNs(check.now, options_.store_wait_ns, check.left_ns);
   acquire.secret = table.options().secret;
   acquire.inbox = &worker.inbox_;
   for (std::size_t i = 0; i < check.outcomes.size(); ++i) {

@@ -85,8 +85,8 @@ class Check : private Answered {
   // Where to write what the store holds for the first descriptor (Ask::record), or nullptr. For
   // this run only.
   std::string* record = nullptr;
-  // When the caller stops waiting, on the wall clock.
-  int64_t deadline_wall_ns = std::numeric_limits<int64_t>::max();
+  // How long the caller still waits.
+  int64_t left_ns = std::numeric_limits<int64_t>::max();
 
   // Out, valid in OnChecked: one outcome per descriptor, in the same order.
   Instant now;  // when it was decided

@@ -339,8 +339,8 @@ void GrpcServer::Impl::Poll(Lane& lane) {
 void GrpcServer::Impl::Drain(int64_t grace_ns) {
   if (server_ == nullptr) return;
   watch_.health.SetEnded();  // open streams would hold the end up until the deadline
-  const std::chrono::nanoseconds deadline(engine_.clock().Now().wall_ns + grace_ns);
-  server_->Shutdown(std::chrono::system_clock::time_point(deadline));
+  server_->Shutdown(
+      gpr_convert_clock_type(gpr_time_from_nanos(grace_ns, GPR_TIMESPAN), GPR_CLOCK_MONOTONIC));
   stopping_.store(true, std::memory_order_release);
   for (const auto& wake : wakes_) wake->End();
   for (const auto& shutdown : shutdowns_) shutdown->Begin();

@@ -5,7 +5,6 @@
 #include <grpc/support/time.h>
 #include <grpcpp/grpcpp.h>
 
-#include <algorithm>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -20,13 +19,15 @@
 
 namespace weir {
 
-// Saturated: a caller may send a timeout of 99999999 hours, which std::chrono would overflow on.
-inline int64_t DeadlineNs(const grpc::ServerContext& context) {
+// How long the caller of a call that begins now waits, by the clock its deadline is of. Saturated:
+// a caller may send a timeout of 99999999 hours, which std::chrono would overflow on.
+inline int64_t LeftNs(const grpc::ServerContext& context) {
   constexpr int64_t kSecondNs = 1'000'000'000;
-  constexpr int64_t kNoDeadline = std::numeric_limits<int64_t>::max();
-  const gpr_timespec deadline = gpr_convert_clock_type(context.raw_deadline(), GPR_CLOCK_REALTIME);
-  if (deadline.tv_sec >= kNoDeadline / kSecondNs) return kNoDeadline;
-  return std::max<int64_t>(deadline.tv_sec, 0) * kSecondNs + deadline.tv_nsec;
+  constexpr int64_t kForEver = std::numeric_limits<int64_t>::max();
+  const gpr_timespec deadline = context.raw_deadline();
+  if (deadline.tv_sec >= kForEver / kSecondNs) return kForEver;
+  const gpr_timespec left = gpr_convert_clock_type(deadline, GPR_TIMESPAN);
+  return left.tv_sec * kSecondNs + left.tv_nsec;
 }
 
 // How calls of one method are received and handled. `Scratch` is what the handler reuses.
@@ -93,7 +94,7 @@ class UnaryCall final : public Tag {
       Answer(absl::ResourceExhaustedError("the message is larger than --message-bytes-max"));
       return;
     }
-    const CallContext context{*lane_.worker, DeadlineNs(*context_)};
+    const CallContext context{*lane_.worker, LeftNs(*context_)};
     spec_.handle(context, request_, &response_, scratch_,
                  [this](const absl::Status& status) { Answer(status); });
   }

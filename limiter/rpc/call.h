@@ -20,9 +20,9 @@ using Done = std::function<void(const absl::Status&)>;
 // What the transport knows about a call.
 struct CallContext {
   Worker& worker;
-  // When the caller stops waiting, in wall-clock nanoseconds. A call that is already late is
-  // answered DEADLINE_EXCEEDED and charges nothing.
-  int64_t deadline_wall_ns = std::numeric_limits<int64_t>::max();
+  // How long the caller still waits. A call that is already late is answered DEADLINE_EXCEEDED and
+  // charges nothing. Time left, not a time of day: a wall clock may be set in between.
+  int64_t left_ns = std::numeric_limits<int64_t>::max();
 };
 
 // Bounds on what callers send; what exceeds one is answered INVALID_ARGUMENT and counted.

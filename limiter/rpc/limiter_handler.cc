@@ -36,7 +36,7 @@ absl::Status LimiterHandler::Ready(const CallContext& context) const {
   if (!engine_.has_rules()) {
     return absl::UnavailableError("no rules are loaded: see the log, or `weir validate` the files");
   }
-  if (context.deadline_wall_ns <= engine_.clock().Now().wall_ns) {
+  if (context.left_ns <= 0) {
     return absl::DeadlineExceededError("the deadline passed before the check began");
   }
   return absl::OkStatus();
@@ -56,7 +56,7 @@ void LimiterHandler::Run(const CallContext& context, const v1::CheckRequest& req
   call.response_ = response;
   call.done_ = std::move(done);
   call.charge_denied = ChargeDenied::kNever;
-  call.deadline_wall_ns = context.deadline_wall_ns;
+  call.left_ns = context.left_ns;
   call.counted = op != Op::kPeek;
   engine_.Run(context.worker, call);
 }
@@ -127,7 +127,7 @@ void LimiterHandler::Reset(const CallContext& context, const v1::ResetRequest& r
   }
   call.response_ = nullptr;
   call.charge_denied = ChargeDenied::kNever;
-  call.deadline_wall_ns = context.deadline_wall_ns;
+  call.left_ns = context.left_ns;
   call.counted = false;
   call.done_ = [&call, response, done = std::move(done)](const absl::Status& checked) {
     for (const Outcome& outcome : call.outcomes) {
@@ -162,7 +162,7 @@ void LimiterHandler::Explain(const CallContext& context, const v1::ExplainReques
   call.verdict_.Clear();
   call.response_ = &call.verdict_;
   call.charge_denied = ChargeDenied::kNever;
-  call.deadline_wall_ns = context.deadline_wall_ns;
+  call.left_ns = context.left_ns;
   call.counted = false;
   call.record = response->mutable_record();
   call.done_ = [&call, response, done = std::move(done)](const absl::Status& checked) {

@@ -93,7 +93,7 @@ absl::Status RateLimitHandler::Begin(const CallContext& context, const Request& 
     return absl::UnknownError("rate limit descriptor list must not be empty");
   }
   if (!engine_.has_rules()) return absl::UnknownError("no rate limit configuration loaded");
-  if (context.deadline_wall_ns <= engine_.clock().Now().wall_ns) {
+  if (context.left_ns <= 0) {
     return absl::DeadlineExceededError("the deadline passed before the check began");
   }
   return ReadEnvoyRequest(request, options_, context.worker.counters(), call.entries_, call);
@@ -111,7 +111,7 @@ void RateLimitHandler::ShouldRateLimit(const CallContext& context, const Request
   call.response_ = response;
   call.done_ = std::move(done);
   call.charge_denied = options_.charge_denied;
-  call.deadline_wall_ns = context.deadline_wall_ns;
+  call.left_ns = context.left_ns;
   engine_.Run(context.worker, call);
 }
 

@@ -40,7 +40,7 @@ class SharedEngineTest : public ::testing::Test {
   int64_t WaitNs(int64_t left_ns) {
     SyncCheck check;
     check.Add({{"a", "1"}});
-    check.deadline_wall_ns = shared_.clock.Now().wall_ns + left_ns;
+    check.left_ns = left_ns;
     engine_.Run(worker_, check);
     shared_.Turn();
     const int64_t start_ns = shared_.clock.Now().mono_ns;
