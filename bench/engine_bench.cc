@@ -92,7 +92,7 @@ class GenerousRemote : public Remote {
  public:
   bool Reachable(const Limit&, const Key&, const Secret&) const override { return true; }
   int nodes() const override { return 1; }
-  uint64_t outages() const override { return 0; }
+  uint64_t OutagesOf(const Limit&, const Key&) const override { return 0; }
   bool Send(const RemoteCall& call, RemoteSink& sink) override {
     RemoteReply reply;
     reply.decision.allowed = true;

@@ -108,7 +108,7 @@ absl::StatusOr<RedisStoreOptions> RedisOptionsOf(const Settings& settings, const
                     .overflow = settings.overflow,
                     .waiting_max = settings.waiting_max,
                     .replicas = settings.replicas,
-                    .leases = SharesLeases(settings),
+                    .leases = MayLease(settings),
                     .lease = {.target_life_ns = settings.lease_target_life_ns,
                               .pace_ns = settings.lease_pace_ns,
                               .share = settings.lease_share,

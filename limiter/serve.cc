@@ -130,7 +130,7 @@ class Server {
                {.secret = secret,
                 .key_prefix = settings_.cache_key_prefix,
                 .consistency = settings_.consistency_default,
-                .leases = SharesLeases(settings_),
+                .leases = MayLease(settings_),
                 .on_store_failure = settings_.store_failure_default,
                 .near_limit_ratio = settings_.near_limit_ratio},
                engine_, config_status_, health_),

@@ -171,8 +171,8 @@ inline bool SharesCounters(const Settings& settings) {
          settings.redis_key_format == RedisKeyFormat::kRatelimit;
 }
 
-// Rules over the store may be leased.
-inline bool SharesLeases(const Settings& settings) {
+// Whether rules may be leased: hits of a shared store, on keys of its own.
+inline bool MayLease(const Settings& settings) {
   return settings.store == StoreKind::kRedis && !SharesCounters(settings);
 }
 

@@ -41,8 +41,7 @@ class Flights::Flight final : public RemoteSink {
     const Instant now = flights_.clock_.Now();
     if (reply != nullptr) flights_.Observe(now.mono_ns - sent_mono_ns);
     Ask* const first = owned ? all.front().waiter->waiting() : nullptr;
-    Note(reply, first, now);
-    const bool held = HasCell();
+    const bool held = Note(reply, first, now);
     std::vector<Wait> left;
     for (std::size_t i = 0; i < all.size(); ++i) {
       Ask* const ask = all[i].waiter->waiting();
@@ -70,15 +69,9 @@ class Flights::Flight final : public RemoteSink {
     flights_.flights_.Put(*this);
   }
 
-  // Whether there was room for what the answer said of the key.
-  bool HasCell() const {
-    CellTable::Shard& shard = flights_.cells_.ShardOf(key);
-    ShardLock lock(shard);
-    return shard.Find(key) != nullptr;
-  }
-
-  // Writes what the answer says of the key into its cell, and the grant of who asked for it.
-  void Note(const RemoteReply* reply, Ask* first, const Instant& now) {
+  // Writes what the answer says of the key into its cell, and the grant of who asked for it. False:
+  // the table has no room for the key.
+  bool Note(const RemoteReply* reply, Ask* first, const Instant& now) {
     CellTable::Shard& shard = flights_.cells_.ShardOf(key);
     ShardLock lock(shard);
     Cell* cell = shard.Find(key);
@@ -87,11 +80,11 @@ class Flights::Flight final : public RemoteSink {
     }
     if (cell == nullptr) {
       if (reply != nullptr && first != nullptr) Grant(*reply, 0, *first, now);
-      return;
+      return false;
     }
     Lease& lease = LeaseOf(shard, *cell);
     lease.quiet_until_mono_ns = lease.hungry_until_mono_ns;
-    if (reply == nullptr) return;
+    if (reply == nullptr) return true;
     const LeaseView view{limit, now.mono_ns, history, now.wall_ns, counters};
     // Granted by a store that may have forgotten it since: only who waited is served.
     if (history == flights_.remote_.history()) {
@@ -101,6 +94,7 @@ class Flights::Flight final : public RemoteSink {
     NoteEmpty(*reply, first, now, *cell, lease);
     lease.quiet_until_mono_ns = lease.hungry_until_mono_ns;
     KeepCell(lease, *cell);
+    return true;
   }
 
   void Grant(const RemoteReply& reply, uint64_t live, Ask& ask, const Instant& now) {
@@ -259,6 +253,11 @@ bool Flights::Launch(Flight& flight) {
   under_way_.emplace(flight.key, &flight);
   if (remote_.Send(call, flight)) return true;
   under_way_.erase(flight.key);
+  if (call.lease.back_hits > 0) {
+    CellTable::Shard& shard = cells_.ShardOf(flight.key);
+    ShardLock lock(shard);
+    if (Cell* const cell = shard.Find(flight.key)) NotReturned(call.lease, LeaseOf(shard, *cell));
+  }
   return false;
 }
 
@@ -298,7 +297,7 @@ void Flights::GiveBackAll() {
       call.limit = &limit;
       call.key = cell.key;
       call.op = Op::kPeek;
-      if (!remote_.Send(call, nobody)) NotReturned(call.lease.back_hits, lease);
+      if (!remote_.Send(call, nobody)) NotReturned(call.lease, lease);
     }
   }
   remote_.Flush();

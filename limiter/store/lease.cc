@@ -341,10 +341,16 @@ LeaseAsk AskToGiveBack(Lease& lease) {
   return ask;
 }
 
-void NotReturned(uint64_t hits, Lease& lease) {
-  if (lease.counters == nullptr) return;
-  lease.counters->returned.fetch_sub(hits, std::memory_order_relaxed);
-  lease.counters->expired.fetch_add(hits, std::memory_order_relaxed);
+void NotReturned(const LeaseAsk& ask, Lease& lease) {
+  if (lease.counters != nullptr) {
+    lease.counters->returned.fetch_sub(ask.back_hits, std::memory_order_relaxed);
+  }
+  if (lease.back_hits > 0 && lease.back_window != ask.back_window) {
+    Expired(lease, ask.back_hits);  // those of a newer window came meanwhile
+    return;
+  }
+  lease.back_hits += static_cast<uint32_t>(ask.back_hits);
+  lease.back_window = ask.back_window;
 }
 
 uint64_t LiveHits(const LeaseView& view, const Lease& lease) {

@@ -135,8 +135,8 @@ int64_t LiveUntil(const LeaseView& view, const Lease& lease);
 // Takes all hits that can be given back out of the lease (fixed windows), for a node that stops. 0:
 // none.
 LeaseAsk AskToGiveBack(Lease& lease);
-// What was to be given back could not be sent.
-void NotReturned(uint64_t hits, Lease& lease);
+// What was to be given back could not be sent: it waits again.
+void NotReturned(const LeaseAsk& ask, Lease& lease);
 
 // The cell is not idle while its lease says anything.
 void KeepCell(const Lease& lease, Cell& cell);

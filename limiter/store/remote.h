@@ -68,10 +68,8 @@ class Remote {
   // Any thread. Nodes that share the store: the largest count of the last minute before it was
   // last heard of; 0: never heard.
   virtual int nodes() const = 0;
-  // Any thread. How often the store was lost so far.
-  virtual uint64_t outages() const = 0;
-  // The same of the part of the store that has the key.
-  virtual uint64_t OutagesOf(const Limit& /*limit*/, const Key& /*key*/) const { return outages(); }
+  // Any thread. How often the part of the store that has the key was lost so far.
+  virtual uint64_t OutagesOf(const Limit& limit, const Key& key) const = 0;
 
   // Any thread. Changes whenever what was granted before may be forgotten: hits leased under
   // another history are not to be spent.

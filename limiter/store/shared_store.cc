@@ -278,13 +278,13 @@ void SharedStore::Learn(Ask& ask, const RemoteReply& reply, int64_t sent_mono_ns
   ask.grant.decision = reply.decision;
   ask.grant.remaining_before = reply.remaining_before;
   ask.grant.source = Source::kStore;
-  const bool asks = ask.op == Op::kPeek || (ask.op == Op::kTake && ask.hits == 0);
-  if (leases_ && ask.lease != nullptr && !looked && (asks || ask.op != Op::kTake)) {
+  const bool question = ask.op == Op::kPeek || (ask.op == Op::kTake && ask.hits == 0);
+  if (leases_ && ask.lease != nullptr && !looked && !Leases(ask)) {
     // What passes here is more than what is left at the store.
     const uint64_t live = LiveHitsOf(ask);
     Decision& decision = ask.grant.decision;
     decision.remaining = std::min<uint64_t>(decision.remaining + live, ask.limit->capacity);
-    if (asks) decision.allowed |= live > 0 && ask.hits <= live;
+    if (question) decision.allowed |= live > 0 && ask.hits <= live;
   }
   if (reply.decision.clock_fault) stats_.clock_faults.fetch_add(1, std::memory_order_relaxed);
   CellTable::Shard& shard = cells_.ShardOf(ask.key);

@@ -102,8 +102,7 @@ class SharedStore : public Store {
   // leases and the policy was not told of.
   bool Spend(Ask& ask, const Instant& now, uint64_t* untold);
   // What the asks spent of a request that is denied after all goes back. `verdict`: what else of it
-  // counts.
-  // `history`: of the store, read before anything was spent.
+  // counts; `history`: of the store, read before anything was spent.
   void UnspendIfDenied(std::span<Ask> asks, Verdict verdict, uint32_t history);
   void Unspend(Ask& ask, uint32_t history);
   // A lease that will be needed soon, from any thread.

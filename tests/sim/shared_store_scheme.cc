@@ -33,7 +33,7 @@ class SimRemote : public Remote {
     return link_.connected() && !host_.world().Rare();
   }
   int nodes() const override { return host_.world().Rare() ? 0 : options_.nodes; }
-  uint64_t outages() const override { return link_.outages(); }
+  uint64_t OutagesOf(const Limit&, const Key&) const override { return link_.outages(); }
   uint32_t history() const override { return history_; }
   void Flush() override {}
   void NoteTimeout(const Limit&, const Key&) override {}

@@ -9,6 +9,7 @@
 #include <memory>
 #include <vector>
 
+#include "tests/sim/fleet.h"
 #include "tests/sim/host.h"
 #include "tests/sim/options.h"
 #include "tests/sim/schemes.h"
@@ -30,7 +31,7 @@ class Soak {
     options_.on_store_failure = OnStoreFailure::kLocalShare;
     options_.lease.target_life_ns = 4 * kSecond;
     for (int i = 0; i < kNodes; ++i) {
-      Node& node = nodes_[static_cast<std::size_t>(i)];
+      Fleet::Node& node = nodes_[static_cast<std::size_t>(i)];
       node.host = std::make_unique<Host>(world_, i, SimClock(world_, kSecond, kWallStartNs, 0));
       node.link = std::make_unique<Link>(*node.host, store_, node.network, LinkOptions{});
       node.scheme = SchemeNamed("shared_store_leased")(*node.host, *node.link, options_);
@@ -46,13 +47,6 @@ class Soak {
   uint64_t out_of_leases() const { return out_of_leases_; }
 
  private:
-  struct Node {
-    std::unique_ptr<Host> host;
-    Network network;
-    std::unique_ptr<Link> link;
-    std::unique_ptr<Scheme> scheme;
-  };
-
   static std::vector<KeySpec> Keys() {
     std::vector<KeySpec> keys;
     for (int i = 0; i < kKeys; ++i) {
@@ -70,7 +64,7 @@ class Soak {
       Rng& rng = world_.rng();
       const auto any = static_cast<int>(rng.Below(kKeys));
       const int key = rng.Chance(0.5) ? any / 10 * 10 : any;
-      Node& node = nodes_[rng.Below(kNodes)];
+      Fleet::Node& node = nodes_[rng.Below(kNodes)];
       ++asked_;
       node.scheme->Check(key, rng.Pick<uint64_t>({1, 1, 1, 3}), [this](const NodeAnswer& answer) {
         ++answered_;
@@ -94,7 +88,7 @@ class Soak {
   const std::vector<KeySpec> keys_;
   SimStore store_;
   FleetOptions options_;
-  std::vector<Node> nodes_;
+  std::vector<Fleet::Node> nodes_;
   uint64_t asked_ = 0;
   uint64_t answered_ = 0;
   uint64_t by_policy_ = 0;

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "limiter/store/memory_store.h"
+#include "tests/sim/fleet.h"
 #include "tests/sim/host.h"
 #include "tests/sim/judge.h"
 #include "tests/sim/options.h"
@@ -134,11 +135,7 @@ class Central {
   MemoryStore store_;
 };
 
-struct Node {
-  std::unique_ptr<Host> host;
-  Network network;
-  std::unique_ptr<Link> link;
-  std::unique_ptr<Scheme> scheme;
+struct Node : Fleet::Node {
   double asked = 0;
   double admitted = 0;
 };

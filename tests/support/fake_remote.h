@@ -119,7 +119,9 @@ class FakeRemote : public Remote {
   bool Reachable(const Limit& limit, const Key& key, const Secret& secret) const override;
   bool CounterReachable(const Limit& limit, std::string_view counter) const override;
   int nodes() const override { return nodes_.load(std::memory_order_relaxed); }
-  uint64_t outages() const override { return outages_.load(std::memory_order_relaxed); }
+  uint64_t OutagesOf(const Limit&, const Key&) const override {
+    return outages_.load(std::memory_order_relaxed);
+  }
   uint32_t history() const override { return history_.load(std::memory_order_relaxed); }
   bool Send(const RemoteCall& call, RemoteSink& sink) override;
   void Flush() override;

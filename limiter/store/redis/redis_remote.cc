@@ -322,11 +322,6 @@ uint64_t RedisRemote::redirects() const {
   return main_->redirects() + (per_second_ == nullptr ? 0 : per_second_->redirects());
 }
 
-void RedisRemote::OnLost() {
-  losses_.fetch_add(1, std::memory_order_relaxed);
-  TellConnected();
-}
-
 void RedisRemote::TellConnected() {
   bool any = false;
   main_->Visit([&any](const Primary& primary) {

@@ -79,7 +79,6 @@ class RedisRemote final : public Remote,
   bool Reachable(const Limit& limit, const Key& key, const Secret& secret) const override;
   bool CounterReachable(const Limit& limit, std::string_view counter) const override;
   int nodes() const override { return nodes_.load(std::memory_order_relaxed); }
-  uint64_t outages() const override { return losses_.load(std::memory_order_relaxed); }
   uint64_t OutagesOf(const Limit& limit, const Key& key) const override;
   uint32_t history() const override { return history_.load(std::memory_order_acquire); }
   bool Send(const RemoteCall& call, RemoteSink& sink) override;
@@ -97,7 +96,7 @@ class RedisRemote final : public Remote,
 
   void OnMeta(const Meta& meta) override;
   void OnConnected() override;
-  void OnLost() override;
+  void OnLost() override { TellConnected(); }
   void TellConnected();
   void OnFailover() override {
     stats_.failovers.Add(1);
@@ -142,7 +141,6 @@ class RedisRemote final : public Remote,
   std::array<int, 12> node_counts_{};  // of the last minute
   std::size_t node_counts_next_ = 0;
   std::atomic<int> nodes_{0};
-  std::atomic<uint64_t> losses_{0};  // of a primary
   std::atomic<uint32_t> history_{0};
   RedisRemoteStats stats_;
 };

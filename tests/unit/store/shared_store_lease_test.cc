@@ -228,6 +228,20 @@ TEST_F(SharedStoreLease, WhatWasNotSpentGoesBackWhenTheStoreStops) {
   }
 }
 
+TEST_F(SharedStoreLease, WhatCouldNotBeSentGoesBackWithTheNextCall) {
+  Warm(1);
+  const uint64_t live = Live(1);
+  const uint64_t left = harness_.remote.store().Peek(limit_, KeyOf(1), 1).remaining;
+  harness_.Advance(20 * kSecondNs);  // the lease ended, its window did not
+  harness_.remote.on_send = [](const RemoteCall&) { return test::FakeRemote::Sending::kRefused; };
+  EXPECT_EQ(One(1).source, Source::kPolicy);
+  EXPECT_EQ(counters_.returned.load(), 0U);
+  harness_.remote.on_send = nullptr;
+  EXPECT_EQ(One(1).source, Source::kStore);
+  EXPECT_EQ(counters_.returned.load(), live);
+  EXPECT_EQ(harness_.remote.store().Peek(limit_, KeyOf(1), 1).remaining + Live(1), left + live - 1);
+}
+
 TEST_F(SharedStoreLease, WhatIsLeasedHereCountsAsRemaining) {
   Warm(1);
   for (const Op op : {Op::kPeek, Op::kReport, Op::kRefund}) {
