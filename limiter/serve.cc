@@ -21,6 +21,7 @@
 #include "limiter/config/settings_print.h"
 #include "limiter/config/watcher.h"
 #include "limiter/core/engine.h"
+#include "limiter/enforcement.h"
 #include "limiter/grpc/server.h"
 #include "limiter/logging.h"
 #include "limiter/metrics/engine_collector.h"
@@ -134,6 +135,7 @@ class Server {
                 .on_store_failure = settings_.store_failure_default,
                 .near_limit_ratio = settings_.near_limit_ratio},
                engine_, config_status_, health_),
+        enforcement_(engine_, enforcement_status_),
         rate_limit_(engine_, rpc_options_),
         limiter_(engine_, rpc_options_),
         grpc_(GrpcOptionsOf(settings_), engine_, rate_limit_, limiter_, health_),
@@ -148,6 +150,7 @@ class Server {
   // What runs on threads of its own stops before anything it uses is destroyed.
   ~Server() {
     watcher_.reset();
+    enforcement_.Stop();
     Stop();
     // Before the listeners that its late answers wake.
     if (redis_ != nullptr) redis_->Stop();
@@ -168,6 +171,10 @@ class Server {
     if (status.ok()) status = http_.Start();
     if (status.ok()) status = admin_.Start();
     if (status.ok() && !settings_.prometheus_listen.empty()) status = prometheus_.Start();
+    // Before the rules, so that no request is denied where enforcement is off.
+    if (status.ok() && !settings_.enforcement_file.empty()) {
+      status = enforcement_.Start(settings_.enforcement_file, WatcherOptions());
+    }
     if (!status.ok()) return status;
     absl::StatusOr<std::unique_ptr<RuleWatcher>> watcher = WatchRules(LoadRules());
     if (!watcher.ok()) return watcher.status();
@@ -189,9 +196,10 @@ class Server {
     return text;
   }
 
-  // What a SIGHUP asks for: the rules and the certificates towards Redis.
+  // What a SIGHUP asks for: the rules, the enforcement file and the certificates towards Redis.
   void Reload() {
     watcher_->Poke();
+    enforcement_.Poke();
     if (redis_ == nullptr) return;
     if (const absl::Status status = redis_->ReloadTls(); !status.ok()) {
       spdlog::error("redis: {}; the certificates read before stay in use",
@@ -201,6 +209,9 @@ class Server {
 
   // Whether the store was reached since the start, or there is none to reach.
   bool StoreReached() const { return redis_ == nullptr || store_reached_; }
+
+  // What is done now and then.
+  void Tick() { enforcement_.Remind(); }
 
   // From now on health says NOT_SERVING; calls are still answered.
   void BeginDrain() { health_.SetDraining(); }
@@ -258,6 +269,7 @@ class Server {
     if (redis_ != nullptr) {
       options.store = [this] { return StatusOf(*redis_, clock_.Now()); };
     }
+    if (!settings_.enforcement_file.empty()) options.enforcement = &enforcement_status_;
     options.reference_families = ReferenceFamilies();
     options.tags = TagsOf(settings_);
     return options;
@@ -300,18 +312,26 @@ class Server {
     }
     std::string hash = HashRuleFiles(*files);
     rules_.Load(*files, hash);
+    enforcement_.RulesChanged();
     return {std::move(hash), absl::OkStatus()};
   }
 
-  absl::StatusOr<std::unique_ptr<RuleWatcher>> WatchRules(KnownRules known) {
+  RuleWatcherOptions WatcherOptions() const {
     RuleWatcherOptions options;
     options.debounce_ms = settings_.rules_debounce_ns / 1'000'000;
     options.poll_interval_ms = settings_.rules_poll_ns / 1'000'000;
     options.folder = FolderOptions();
+    return options;
+  }
+
+  absl::StatusOr<std::unique_ptr<RuleWatcher>> WatchRules(KnownRules known) {
     return RuleWatcher::Start(
-        settings_.rules_dir, std::move(known), options,
-        {.on_change = [this](const std::vector<RuleFile>& files,
-                             const std::string& now) { rules_.Load(files, now); },
+        settings_.rules_dir, std::move(known), WatcherOptions(),
+        {.on_change =
+             [this](const std::vector<RuleFile>& files, const std::string& now) {
+               rules_.Load(files, now);
+               enforcement_.RulesChanged();
+             },
          .on_status =
              [this](const absl::Status& status) {
                if (status.ok()) {
@@ -335,6 +355,8 @@ class Server {
   Health health_;
   ConfigStatus config_status_;
   Rules rules_;
+  ConfigStatus enforcement_status_;
+  EnforcementSwitch enforcement_;
   RateLimitHandler rate_limit_;
   LimiterHandler limiter_;
   GrpcServer grpc_;
@@ -355,13 +377,8 @@ void LogStore(const LoadedSettings& loaded) {
   }
 }
 
-// Waits for a signal of `signals`, for ever if timeout_ns is negative; 0: none came in time.
+// Waits for a signal of `signals`; 0: none came in time.
 int WaitForSignal(const sigset_t& signals, int64_t timeout_ns) {
-  if (timeout_ns < 0) {
-    int signal = 0;
-    sigwait(&signals, &signal);
-    return signal;
-  }
   const timespec timeout{static_cast<time_t>(timeout_ns / 1'000'000'000),
                          static_cast<long>(timeout_ns % 1'000'000'000)};
   return std::max(0, sigtimedwait(&signals, nullptr, &timeout));
@@ -370,10 +387,12 @@ int WaitForSignal(const sigset_t& signals, int64_t timeout_ns) {
 // Waits for the first signal to end; 0: the store was not reached within --redis-start-max.
 int WaitForEnd(const sigset_t& signals, int64_t start_max_ns, Server& server) {
   constexpr int64_t kPollNs = 50'000'000;
+  constexpr int64_t kTickNs = 10'000'000'000;
   for (int64_t waited_ns = 0;; waited_ns += kPollNs) {
     const bool started = start_max_ns == 0 || server.StoreReached();
     if (!started && waited_ns >= start_max_ns) return 0;
-    const int signal = WaitForSignal(signals, started ? -1 : kPollNs);
+    const int signal = WaitForSignal(signals, started ? kTickNs : kPollNs);
+    server.Tick();
     if (signal == SIGHUP) server.Reload();
     if (signal == SIGTERM || signal == SIGINT) return signal;
   }

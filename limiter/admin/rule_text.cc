@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <atomic>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -92,7 +93,8 @@ Json LeaseJson(const LeaseState& lease, const LeaseCounters* counters) {
   return item;
 }
 
-Json RuleJson(const Engine& engine, const Rule& rule) {
+// `off` says that enforcement is switched off for the rule's domain.
+Json RuleJson(const Engine& engine, const Rule& rule, bool off) {
   Json item;
   item["domain"] = rule.domain;
   item["path"] = rule.path;
@@ -113,6 +115,7 @@ Json RuleJson(const Engine& engine, const Rule& rule) {
   }
   item["shadow_mode"] = rule.shadow_mode;
   item["quota_mode"] = rule.quota_mode;
+  if (off) item["enforcement_off"] = true;
   if (!rule.replaces.empty()) item["replaces"] = rule.replaces;
   return item;
 }
@@ -123,9 +126,15 @@ std::string RulesJson(const Engine& engine, const StoreSummary& store) {
   const std::shared_ptr<const RuleTable> table = engine.rules();
   Json all;
   all["store"] = StoreJson(store);
+  const EnforcementState off = engine.enforcement();
+  all["enforcement_off"] = {
+      {"all", off.all}, {"domains", off.domains}, {"unknown_domains", off.unknown}};
   all["rules"] = Json::array();
   if (table != nullptr) {
-    for (const Rule& rule : table->rules()) all["rules"].push_back(RuleJson(engine, rule));
+    for (const Rule& rule : table->rules()) {
+      const bool named = std::binary_search(off.domains.begin(), off.domains.end(), rule.domain);
+      all["rules"].push_back(RuleJson(engine, rule, off.all || named));
+    }
   }
   return all.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
 }

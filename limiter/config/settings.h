@@ -56,6 +56,7 @@ struct Settings {
   float lease_burst_ratio = 0.1F;
   OnStoreFailure store_failure_default = OnStoreFailure::kLocalShare;
   bool shadow_mode = false;
+  std::string enforcement_file;  // empty: none
   bool quota_mode = false;
   bool negative_hits = true;
   bool allow_reset = false;

@@ -75,6 +75,9 @@ constexpr Setting kSettings[] = {
      "For rules without on_store_failure; the memory store cannot fail."},
     {"shadow-mode", Group::kLimiting, Access<Bool<&S::shadow_mode>>(),
      "Whether every denial is only counted and answered OK."},
+    {"enforcement-file", Group::kLimiting, Access<Formed<&S::enforcement_file, OptionalPathForm>>(),
+     "YAML file that switches enforcement off while the program runs, for all domains (shadow: "
+     "true) or some (shadow_domains: [a, b]); watched for changes, and may be missing."},
     {"quota-mode", Group::kLimiting, Access<Bool<&S::quota_mode>>(),
      "Whether every rule is as if it had quota_mode."},
     {"negative-hits", Group::kLimiting, Access<Bool<&S::negative_hits>>(),

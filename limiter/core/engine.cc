@@ -34,7 +34,7 @@ Key EntriesKey(SipHasher hasher, std::span<const Entry> entries, const Rule* rul
 bool PassesAsQuota(const Outcome& outcome, bool global_quota_mode) {
   if (outcome.kind == Outcome::Kind::kUnmatched) return global_quota_mode;
   return outcome.kind == Outcome::Kind::kLimited && outcome.shadowed() &&
-         (global_quota_mode || outcome.rule->quota_mode);
+         (global_quota_mode || (outcome.rule != nullptr && outcome.rule->quota_mode));
 }
 
 // Until when a check waits for its store, on the monotonic clock.
@@ -67,11 +67,29 @@ Worker& Engine::AddWorker() {
 void Engine::SetRules(std::shared_ptr<const RuleTable> table) {
   {
     MutexLock lock(mutex_);
+    if (table != nullptr) table->SwitchEnforcement(enforcement_off_);
     std::swap(table_, table);
     // Release: who reads the new version finds the new table under the lock.
     version_.fetch_add(1, std::memory_order_release);
   }
   if (table != nullptr) executor_.Post([old = std::move(table)] {});
+}
+
+void Engine::SetEnforcementOff(const EnforcementOff& off) {
+  MutexLock lock(mutex_);
+  enforcement_off_ = off;
+  if (table_ != nullptr) table_->SwitchEnforcement(off);
+}
+
+EnforcementState Engine::enforcement() const {
+  MutexLock lock(mutex_);
+  EnforcementState state;
+  state.all = enforcement_off_.all;
+  for (const std::string& domain : enforcement_off_.domains) {
+    const bool known = table_ != nullptr && table_->FindDomain(domain) != nullptr;
+    (known ? state.domains : state.unknown).push_back(domain);
+  }
+  return state;
 }
 
 std::shared_ptr<const RuleTable> Engine::rules() const {
@@ -96,13 +114,16 @@ const RuleTable& Engine::Refresh(Worker& worker) {
 void Engine::MatchOne(Worker& worker, const RuleTable& table, const RuleTable::Domain& domain,
                       const Descriptor& descriptor, Outcome& outcome) {
   if (descriptor.entries.empty()) return;
+  const bool off = RuleTable::EnforcementIsOff(domain);
   if (descriptor.limit.has_value()) {
     const LimitOverride& limit = *descriptor.limit;
     MakeLimit({.hits = limit.requests_per_unit, .window_ns = UnitSeconds(limit.unit) * kSecondNs},
               &outcome.limit);
     outcome.kind = Outcome::Kind::kLimited;
     outcome.unit = limit.unit;
-    if (options_.quota_mode) outcome.weight = Weight::kQuota;
+    outcome.weight = off                   ? Weight::kShadow
+                     : options_.quota_mode ? Weight::kQuota
+                                           : Weight::kEnforced;
     const RuleTableOptions& options = table.options();
     outcome.near_limit = NearLimit(outcome.limit.capacity, options.near_limit_ratio);
     outcome.key = EntriesKey(KeyPrefix(options.secret, options.key_prefix,
@@ -122,7 +143,7 @@ void Engine::MatchOne(Worker& worker, const RuleTable& table, const RuleTable::D
   outcome.near_limit = rule->near_limit;
   // The response's unit cannot express a multiplied window.
   outcome.unit = rule->unit_multiplier == 1 ? rule->unit : Unit::kUnknown;
-  outcome.weight = rule->shadow_mode                         ? Weight::kShadow
+  outcome.weight = rule->shadow_mode || off                  ? Weight::kShadow
                    : rule->quota_mode || options_.quota_mode ? Weight::kQuota
                                                              : Weight::kEnforced;
   outcome.key = EntriesKey(rule->key_prefix, descriptor.entries, rule);

@@ -25,6 +25,7 @@
 #include "limiter/core/clock.h"
 #include "limiter/core/counters.h"
 #include "limiter/core/descriptor.h"
+#include "limiter/core/enforcement.h"
 #include "limiter/core/executor.h"
 #include "limiter/core/inbox.h"
 #include "limiter/core/mutex.h"
@@ -162,6 +163,12 @@ class Engine {
   // nullptr until the first SetRules.
   std::shared_ptr<const RuleTable> rules() const;
 
+  // Switches enforcement off for these domains and on for all others, at once, and for rules that
+  // come later too.
+  void SetEnforcementOff(const EnforcementOff& off);
+  // What is switched off now, for exporters and pages.
+  EnforcementState enforcement() const;
+
   // Decides a request. REQUIRES: has_rules().
   void Run(Worker& worker, Check& check);
   bool has_rules() const { return version_.load(std::memory_order_acquire) != 0; }
@@ -205,6 +212,7 @@ class Engine {
   std::atomic<uint64_t> version_{0};
   mutable Mutex mutex_;
   std::shared_ptr<const RuleTable> table_ ABSL_GUARDED_BY(mutex_);
+  EnforcementOff enforcement_off_ ABSL_GUARDED_BY(mutex_);
   std::vector<std::unique_ptr<Worker>> workers_ ABSL_GUARDED_BY(mutex_);
 };
 

@@ -1,6 +1,7 @@
 #include "limiter/core/rule_table.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
@@ -38,6 +39,8 @@ struct RuleTable::Domain {
   uint32_t slot = 0;
   uint32_t override_rule_slot = 0;
   uint32_t override_stat_slot = 0;
+  // Relaxed: it stands for itself, and a check reads it once.
+  mutable std::atomic<bool> enforcement_off{false};
 };
 
 RuleTable::RuleTable() = default;
@@ -216,6 +219,17 @@ std::string_view RuleTable::NameOf(const Domain& domain) { return domain.name; }
 uint32_t RuleTable::DomainSlot(const Domain& domain) { return domain.slot; }
 uint32_t RuleTable::OverrideRuleSlot(const Domain& domain) { return domain.override_rule_slot; }
 uint32_t RuleTable::OverrideStatSlot(const Domain& domain) { return domain.override_stat_slot; }
+
+bool RuleTable::EnforcementIsOff(const Domain& domain) {
+  return domain.enforcement_off.load(std::memory_order_relaxed);
+}
+
+void RuleTable::SwitchEnforcement(const EnforcementOff& off) const {
+  for (const auto& [name, domain] : domains_) {
+    const bool named = std::binary_search(off.domains.begin(), off.domains.end(), name);
+    domain->enforcement_off.store(off.all || named, std::memory_order_relaxed);
+  }
+}
 
 std::string CompositeKey(const DescriptorSpec& descriptor) {
   return descriptor.value.empty() ? descriptor.key : descriptor.key + '_' + descriptor.value;

@@ -7,7 +7,7 @@
 // level the exact `key_value` wins, then the first wildcard in file order, then the bare `key`.
 // There is no way back, and a rule counts only on the last entry.
 //
-// Thread safety: immutable after Build, shared freely.
+// Thread safety: immutable after Build but for the switch of enforcement, shared freely.
 
 #include <cstddef>
 #include <cstdint>
@@ -21,6 +21,7 @@
 #include "absl/container/flat_hash_map.h"
 #include "algorithms/limit.h"
 #include "limiter/core/descriptor.h"
+#include "limiter/core/enforcement.h"
 #include "limiter/core/key.h"
 #include "limiter/core/rule_spec.h"
 #include "limiter/core/series.h"
@@ -108,6 +109,11 @@ class RuleTable {
   static uint32_t DomainSlot(const Domain& domain);
   static uint32_t OverrideRuleSlot(const Domain& domain);
   static uint32_t OverrideStatSlot(const Domain& domain);
+
+  // Whether verdicts of the domain are counted and not enforced, whatever its rules say.
+  static bool EnforcementIsOff(const Domain& domain);
+  // Applies `off` to all domains of the table, at once for every check that begins from now on.
+  void SwitchEnforcement(const EnforcementOff& off) const;
 
   // Rules in file order.
   std::span<const Rule> rules() const { return rules_; }

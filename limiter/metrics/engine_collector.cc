@@ -5,6 +5,7 @@
 #include <iterator>
 #include <memory>
 #include <span>
+#include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -107,6 +108,19 @@ void EngineCollector::AddCells(Families& families) const {
   families.Add({{"reason", "capacity"}}, uint64_t{0});  // this store never evicts live state
 }
 
+void EngineCollector::AddEnforcement(Families& families) const {
+  if (options_.enforcement == nullptr) return;
+  const EnforcementState state = engine_.enforcement();
+  families.Gauge("weir_enforcement_off",
+                 "Whether the enforcement file switches a domain off; * is all of them.");
+  families.Add({{"domain", "*"}}, state.all ? 1.0 : 0.0);
+  for (const std::string& domain : state.domains) families.Add({{"domain", domain}}, 1.0);
+  const ConfigStatus::Snapshot file = options_.enforcement->Get();
+  families.Counter("weir_enforcement_reloads_total", "Enforcement files read, by result.", 2);
+  families.Add({{"result", "success"}}, file.successes);
+  families.Add({{"result", "error"}}, file.failures);
+}
+
 void EngineCollector::AddConfig(Families& families, const ConfigStatus::Snapshot& config) const {
   families.Gauge("weir_config_last_reload_successful",
                  "Whether the configuration read last is in force.");
@@ -157,6 +171,7 @@ std::vector<prometheus::MetricFamily> EngineCollector::Collect() const {
   AddCells(families);
   if (options_.store) AddStoreFamilies(families, options_.store());
   AddConfig(families, config);
+  AddEnforcement(families);
   const BuildInfo& build = options_.build;
   families.Gauge("weir_build_info", "What was built, from what and with what.");
   families.Add({{"version", build.version},

@@ -54,9 +54,10 @@ struct ListenerGauges {
 struct EngineCollectorOptions {
   BuildInfo build;
   ListenerGauges listeners;
-  std::function<StoreStatus()> store;  // of a shared store; as ListenerGauges
-  bool reference_families = false;     // also those of envoyproxy/ratelimit, under its names
-  std::vector<Tag> tags;               // on every series. REQUIRES: CheckTags(tags) is OK.
+  std::function<StoreStatus()> store;         // of a shared store; as ListenerGauges
+  const ConfigStatus* enforcement = nullptr;  // of the enforcement file; nullptr: there is none
+  bool reference_families = false;            // also those of envoyproxy/ratelimit, under its names
+  std::vector<Tag> tags;                      // on every series. REQUIRES: CheckTags(tags) is OK.
 };
 
 class EngineCollector : public prometheus::Collectable {
@@ -70,6 +71,7 @@ class EngineCollector : public prometheus::Collectable {
 
  private:
   void AddCells(Families& families) const;
+  void AddEnforcement(Families& families) const;
   void AddConfig(Families& families, const ConfigStatus::Snapshot& config) const;
   void AddListeners(Families& families) const;
 

@@ -91,6 +91,7 @@ void FillExplanation(const Explanation& explanation, std::string_view domain,
   response->set_reason(Reason(explanation, domain, descriptor));
   const Outcome& outcome = explanation.outcome;
   if (outcome.rule != nullptr) FillRule(*outcome.rule, response);
+  if (outcome.shadowed()) response->set_shadow_mode(true);  // also where enforcement is off
   if (outcome.kind == Outcome::Kind::kLimited) {
     FillLimit(outcome.limit, response->mutable_limit());
     FillLease(explanation.lease, explanation.now.mono_ns, response->mutable_lease());

@@ -97,6 +97,14 @@ TEST(Allocation, AWarmCheckOfFiveDescriptorsAllocatesNothingInAnyMode) {
   }
 }
 
+TEST(Allocation, AWarmCheckAllocatesNothingWhileEnforcementIsOff) {
+  EngineHarness harness(Rules());
+  harness.engine.SetEnforcementOff({.all = false, .domains = {"d"}});
+  SyncCheck check;
+  check.Add({{"fixed", "1"}}).Add({{"sliding", "1"}}).Add({{"bucket", "1"}});
+  EXPECT_EQ(AllocationsOfWarmRuns(harness, check), 0U);
+}
+
 TEST(Allocation, AWarmCheckWithReplacesOverridesAndStatisticsAllocatesNothing) {
   HarnessOptions options;
   options.engine.count_stats = true;
