@@ -125,14 +125,16 @@ struct LeasedStores {
   }
 };
 
-// An engine with one rule per algorithm, shared by the threads of a benchmark.
+// An engine with one rule per algorithm, and one that denies, shared by the threads of a benchmark.
 template <typename Stores>
 struct Fixture {
   SystemClock clock;
   ThreadExecutor executor;
   SeriesRegistry series{10'000};
   Stores stores;
+  DenyLog deny_log{1, [](const Denial& denial) { benchmark::DoNotOptimize(denial.suppressed); }};
   Engine engine{{}, clock, stores.store, executor, series};
+  Engine logging{{.deny_log = &deny_log}, clock, stores.store, executor, series};
 
   Fixture() {
     DomainSpec domain{.domain = "bench", .descriptors = {}, .position = {}};
@@ -146,9 +148,17 @@ struct Fixture {
           .algorithm = algorithm, .hits = 1'000'000'000, .window_ns = 60 * kSecondNs};
       domain.descriptors.push_back(descriptor);
     }
+    DescriptorSpec ban;
+    ban.key = "ban";
+    ban.rate_limit.emplace();
+    ban.rate_limit->unit = Unit::kMinute;
+    ban.rate_limit->limit = {.hits = 0, .window_ns = 60 * kSecondNs};
+    domain.descriptors.push_back(ban);
     RuleTableOptions options;
     options.leases = true;  // where the store has them
-    engine.SetRules(RuleTable::Build({domain}, options, series));
+    for (Engine* each : {&engine, &logging}) {
+      each->SetRules(RuleTable::Build({domain}, options, series));
+    }
   }
 };
 
@@ -158,13 +168,14 @@ Fixture<Stores>& Shared() {
   return fixture;
 }
 
-// Checks over `keys` users in turn, of threads on keys of their own.
+// Checks of rule `key` over `keys` users in turn, of threads on keys of their own.
 template <typename Stores = MemoryStores>
-void RunChecks(benchmark::State& state, Algorithm algorithm, int descriptors) {
+void RunChecks(benchmark::State& state, const std::string& key, int descriptors,
+               Engine Fixture<Stores>::*which = &Fixture<Stores>::engine) {
   Fixture<Stores>& fixture = Shared<Stores>();
-  Worker& worker = fixture.engine.AddWorker();
+  Engine& engine = fixture.*which;
+  Worker& worker = engine.AddWorker();
   const auto keys = static_cast<std::size_t>(state.range(0));
-  const std::string key = AlgorithmName(algorithm);
   std::vector<std::string> values;
   for (std::size_t i = 0; i < keys; ++i) {
     values.push_back("user-" + std::to_string(state.thread_index()) + "-" + std::to_string(i));
@@ -181,7 +192,7 @@ void RunChecks(benchmark::State& state, Algorithm algorithm, int descriptors) {
       descriptor.entries = {&entries[next], 1};
       next = next + 1 == keys ? 0 : next + 1;
     }
-    fixture.engine.Run(worker, check);
+    engine.Run(worker, check);
     fixture.stores.Serve(worker);
     benchmark::DoNotOptimize(check.allowed);
   };
@@ -196,30 +207,44 @@ void RunChecks(benchmark::State& state, Algorithm algorithm, int descriptors) {
   state.SetItemsProcessed(state.iterations());
 }
 
-void BM_CheckTokenBucket(benchmark::State& state) { RunChecks(state, Algorithm::kTokenBucket, 1); }
+void BM_CheckTokenBucket(benchmark::State& state) {
+  RunChecks(state, AlgorithmName(Algorithm::kTokenBucket), 1);
+}
 BENCHMARK(BM_CheckTokenBucket)->ArgName("keys")->Arg(100)->Arg(10'000)->Arg(100'000);
 
-void BM_CheckFixedWindow(benchmark::State& state) { RunChecks(state, Algorithm::kFixedWindow, 1); }
+void BM_CheckFixedWindow(benchmark::State& state) {
+  RunChecks(state, AlgorithmName(Algorithm::kFixedWindow), 1);
+}
 BENCHMARK(BM_CheckFixedWindow)->ArgName("keys")->Arg(100)->Arg(10'000);
 BENCHMARK(BM_CheckFixedWindow)->ArgName("keys")->Arg(10'000)->Threads(2)->UseRealTime();
 
 void BM_CheckSlidingWindow(benchmark::State& state) {
-  RunChecks(state, Algorithm::kSlidingWindow, 1);
+  RunChecks(state, AlgorithmName(Algorithm::kSlidingWindow), 1);
 }
 BENCHMARK(BM_CheckSlidingWindow)->ArgName("keys")->Arg(10'000);
 
 void BM_CheckFiveDescriptors(benchmark::State& state) {
-  RunChecks(state, Algorithm::kFixedWindow, 5);
+  RunChecks(state, AlgorithmName(Algorithm::kFixedWindow), 5);
 }
 BENCHMARK(BM_CheckFiveDescriptors)->ArgName("keys")->Arg(10'000);
 
+// Denials with the log of denials off, and with one line a second.
+void BM_Denied(benchmark::State& state) { RunChecks(state, "ban", 1); }
+BENCHMARK(BM_Denied)->ArgName("keys")->Arg(100);
+BENCHMARK(BM_Denied)->ArgName("keys")->Arg(100)->Threads(2)->UseRealTime();
+void BM_DeniedAndLogged(benchmark::State& state) {
+  RunChecks<MemoryStores>(state, "ban", 1, &Fixture<MemoryStores>::logging);
+}
+BENCHMARK(BM_DeniedAndLogged)->ArgName("keys")->Arg(100);
+BENCHMARK(BM_DeniedAndLogged)->ArgName("keys")->Arg(100)->Threads(2)->UseRealTime();
+
 void BM_LeasedTokenBucket(benchmark::State& state) {
-  RunChecks<LeasedStores>(state, Algorithm::kTokenBucket, 1);
+  RunChecks<LeasedStores>(state, AlgorithmName(Algorithm::kTokenBucket), 1);
 }
 BENCHMARK(BM_LeasedTokenBucket)->ArgName("keys")->Arg(100)->Arg(10'000);
 
 void BM_LeasedFixedWindow(benchmark::State& state) {
-  RunChecks<LeasedStores>(state, Algorithm::kFixedWindow, 1);
+  RunChecks<LeasedStores>(state, AlgorithmName(Algorithm::kFixedWindow), 1);
 }
 BENCHMARK(BM_LeasedFixedWindow)->ArgName("keys")->Arg(100)->Arg(10'000);
 

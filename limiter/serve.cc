@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <cstdio>
 #include <ctime>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <string>
@@ -20,6 +21,7 @@
 #include "limiter/config/rule_folder.h"
 #include "limiter/config/settings_print.h"
 #include "limiter/config/watcher.h"
+#include "limiter/core/deny_log.h"
 #include "limiter/core/engine.h"
 #include "limiter/enforcement.h"
 #include "limiter/grpc/server.h"
@@ -116,11 +118,13 @@ class Server {
         series_(settings_.metrics_max_series),
         memory_(redis.has_value() ? nullptr : NewMemoryStore(settings_)),
         redis_(redis.has_value() ? NewRedisStore(*std::move(redis)) : nullptr),
+        deny_log_(NewDenyLog()),
         engine_({.shadow_mode = settings_.shadow_mode,
                  .quota_mode = settings_.quota_mode,
                  .count_stats = ReferenceFamilies(),
                  .store_wait_ns = settings_.store_wait_ns,
-                 .shared_counters = SharesCounters(settings_)},
+                 .shared_counters = SharesCounters(settings_),
+                 .deny_log = deny_log_.get()},
                 clock_, memory_ != nullptr ? *memory_ : redis_->store(), executor_, series_),
         health_(settings_.force_start_without_rules && !settings_.healthy_with_at_least_one_config),
         rules_({.merge_domains = settings_.merge_domains,
@@ -159,6 +163,8 @@ class Server {
     http_.Stop();
     admin_.Stop();
     prometheus_.Stop();
+    // Its tasks use the engine and the store.
+    executor_.Finish();
   }
 
   // Opens all listeners, then loads the rules: until then callers are told to come back.
@@ -211,7 +217,10 @@ class Server {
   bool StoreReached() const { return redis_ == nullptr || store_reached_; }
 
   // What is done now and then.
-  void Tick() { enforcement_.Remind(); }
+  void Tick() {
+    enforcement_.Remind();
+    ExpireLogRepeats(clock_.Now().wall_ns);
+  }
 
   // From now on health says NOT_SERVING; calls are still answered.
   void BeginDrain() { health_.SetDraining(); }
@@ -223,6 +232,18 @@ class Server {
         MemoryStoreOptions{.keys_max = settings.keys_max,
                            .ring_bytes_max = settings.state_bytes_max,
                            .overflow = settings.overflow});
+  }
+
+  std::unique_ptr<DenyLog> NewDenyLog() {
+    if (settings_.deny_log_per_second == 0 || !LogsInfo()) return nullptr;
+    return std::make_unique<DenyLog>(settings_.deny_log_per_second, [this](const Denial& denial) {
+      LogDenial(denial, redis_ == nullptr ? "memory" : StoreNow().state);
+    });
+  }
+
+  StoreSummary StoreNow() {
+    if (redis_ != nullptr) return SummaryOf(StatusOf(*redis_, clock_.Now()));
+    return {.kind = "memory", .state = "", .servers = {}};
   }
 
   std::unique_ptr<RedisStore> NewRedisStore(RedisStoreOptions options) {
@@ -287,11 +308,8 @@ class Server {
     };
     AddPublicPages(
         {health_, engine_, engine_.AddWorker(), rate_limit_, metrics, kMetricsContentType}, http_);
-    const auto store = [this] {
-      return redis_ == nullptr ? StoreSummary{.kind = "memory", .state = "", .servers = {}}
-                               : SummaryOf(StatusOf(*redis_, clock_.Now()));
-    };
-    AddDebugPages({engine_, PrintSettings(loaded), kVersion, metrics, store}, admin_);
+    AddDebugPages(
+        {engine_, PrintSettings(loaded), kVersion, metrics, [this] { return StoreNow(); }}, admin_);
     AddMetricsPage(settings_.prometheus_path, metrics, kMetricsContentType, prometheus_);
   }
 
@@ -351,6 +369,7 @@ class Server {
   std::unique_ptr<ThreadExecutor> resolver_;
   std::unique_ptr<MemoryStore> memory_;  // either this
   std::unique_ptr<RedisStore> redis_;    // or that
+  std::unique_ptr<DenyLog> deny_log_;    // nullptr: denials are not logged
   Engine engine_;
   Health health_;
   ConfigStatus config_status_;
@@ -453,6 +472,7 @@ int Serve(const LoadedSettings& loaded) {
   WaitForSignal(signals, loaded.settings.drain_delay_ns);
   server.Stop();
   spdlog::info("stopped");
+  ExpireLogRepeats(std::numeric_limits<int64_t>::max());
   return kExitOk;
 }
 

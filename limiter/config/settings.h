@@ -128,6 +128,7 @@ struct Settings {
   // Logs.
   std::string log_level = "info";  // trace, debug, info, warn, error
   LogFormat log_format = LogFormat::kText;
+  int deny_log_per_second = 1;  // 0: none
 
   // Metrics.
   std::string prometheus_listen;  // empty: only on http_listen

@@ -246,6 +246,9 @@ constexpr Setting kSettings[] = {
      "What is logged at least."},
     {"log-format", Group::kLogs, Access<Choice<&S::log_format>>(),
      "Lines for people, or one JSON object per line."},
+    {"deny-log-per-second", Group::kLogs, Access<Count<&S::deny_log_per_second, 0, 1000>>(),
+     "Denials that are logged at most, at level info and without values of descriptors; 0 is "
+     "none."},
 
     {"prometheus-listen", Group::kMetrics, Access<Formed<&S::prometheus_listen, OptionalTcpForm>>(),
      "A further address that serves the metrics only; empty is none."},

@@ -147,6 +147,7 @@ struct WorkerCounters {
   std::array<Counter, kInputRejects> input_rejected;
   Counter global_shadow;  // verdicts that --shadow-mode turned into OK
   Counter clock_faults;
+  Counter denials;        // descriptors, in shadow mode too; kept for DenyLog only
   Counter requests_shed;  // refused because too many were in flight
 };
 

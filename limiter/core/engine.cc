@@ -277,12 +277,33 @@ void Engine::Count(Worker& worker, const Check& check) {
   for (std::size_t i = 0, a = 0; i < check.outcomes.size(); ++i) {
     const bool asked = a < check.asked_.size() && check.asked_[a] == i;
     if (asked) {
-      accounting.Count(check.outcomes[i], check.descriptors[i], check.asks_[a++].grant, *domain);
+      const Outcome& outcome = check.outcomes[i];
+      accounting.Count(outcome, check.descriptors[i], check.asks_[a++].grant, *domain);
+      if (!outcome.decision.allowed && options_.deny_log != nullptr) {
+        NoteDenial(worker, check, outcome);
+      }
     } else if (check.outcomes[i].kind == Outcome::Kind::kUnmatched &&
                check.outcomes[i].rule == nullptr) {  // a replaced limit did match
       worker.counters_.unmatched.At(domain == nullptr ? 0 : RuleTable::DomainSlot(*domain)).Add(1);
     }
   }
+}
+
+void Engine::NoteDenial(Worker& worker, const Check& check, const Outcome& outcome) {
+  worker.counters_.denials.Add(1);
+  if (!options_.deny_log->Due(check.now.mono_ns)) return;
+  Denial denial;
+  denial.domain = RuleTable::NameOf(*check.domain_);
+  denial.rule = outcome.rule != nullptr ? outcome.rule->label : kOverrideLabel;
+  denial.source = outcome.source;
+  denial.shadow = outcome.shadowed() || check.global_shadow;
+  denial.key_hash = outcome.key.hi;
+  // Writing may block, which a check must not.
+  executor_.Post([this, denial = std::move(denial)]() mutable {
+    uint64_t denials = 0;
+    VisitCounters([&](const WorkerCounters& counters) { denials += counters.denials.Get(); });
+    options_.deny_log->Log(std::move(denial), denials);
+  });
 }
 
 LeaseState Engine::LeaseStateOf(const Rule& rule) const {

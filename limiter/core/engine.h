@@ -24,6 +24,7 @@
 #include "absl/container/flat_hash_map.h"
 #include "limiter/core/clock.h"
 #include "limiter/core/counters.h"
+#include "limiter/core/deny_log.h"
 #include "limiter/core/descriptor.h"
 #include "limiter/core/enforcement.h"
 #include "limiter/core/executor.h"
@@ -46,6 +47,7 @@ struct EngineOptions {
   // Asks name the counter that they share with envoyproxy/ratelimit. REQUIRES: all rules are fixed
   // windows of whole seconds.
   bool shared_counters = false;
+  DenyLog* deny_log = nullptr;  // outlives the executor's tasks; nullptr: denials are not logged
 };
 
 // What became of one descriptor.
@@ -201,6 +203,7 @@ class Engine {
   void NameCounters(const RuleTable& table, Check& check);
   void Finish(Worker& worker, Check& check);
   void Count(Worker& worker, const Check& check);
+  void NoteDenial(Worker& worker, const Check& check, const Outcome& outcome);
 
   const EngineOptions options_;
   Clock& clock_;

@@ -55,7 +55,7 @@ class RuleTableBuilder {
     auto domain = std::make_unique<RuleTable::Domain>();
     domain->name = spec.domain;
     domain->slot = series_.DomainSlot(spec.domain);
-    domain->override_rule_slot = series_.RuleSlot({spec.domain, "_override"});
+    domain->override_rule_slot = series_.RuleSlot({spec.domain, kOverrideLabel});
     domain->override_stat_slot = series_.StatSlot({spec.domain, kOverflowLabel, ""});
     domain->root = AddNode("");
     std::vector<const DescriptorSpec*> path;

@@ -22,6 +22,7 @@
 namespace weir {
 
 inline constexpr char kOverflowLabel[] = "__overflow__";
+inline constexpr char kOverrideLabel[] = "_override";  // of limits that callers bring
 inline constexpr char kUnknownDomainLabel[] = "_unknown";
 
 // A level of a statistic as the reference's label text: ':' and '|', which mean something to

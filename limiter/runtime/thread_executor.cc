@@ -7,7 +7,10 @@ namespace weir {
 
 ThreadExecutor::ThreadExecutor() : thread_([this] { Run(); }) {}
 
-ThreadExecutor::~ThreadExecutor() {
+ThreadExecutor::~ThreadExecutor() { Finish(); }
+
+void ThreadExecutor::Finish() {
+  if (!thread_.joinable()) return;
   {
     MutexLock lock(mutex_);
     stopping_ = true;

@@ -21,6 +21,10 @@ class ThreadExecutor : public Executor {
 
   void Post(std::function<void()> task) override;
 
+  // Runs what was posted and ends the thread; what is posted later never runs. For tasks that use
+  // what is destroyed before the executor. Called by one thread.
+  void Finish();
+
  private:
   void Run();
 
