@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <cstddef>
@@ -12,6 +13,7 @@
 #include "limiter/runtime/random_secret.h"
 #include "limiter/runtime/system_clock.h"
 #include "limiter/runtime/thread_executor.h"
+#include "tests/unit/config/temp_folder.h"
 
 namespace weir {
 namespace {
@@ -101,6 +103,53 @@ TEST(ThreadExecutor, TakesTasksFromManyThreads) {
     for (std::thread& thread : threads) thread.join();
   }
   EXPECT_EQ(ran.load(), 4000);
+}
+
+// A kernel's files, with processors to spare: only the quota counts below.
+class CpuQuotaOf : public ::testing::Test {
+ protected:
+  void Quota(const std::string& cgroup, const std::string& cpu_max) {
+    folder_.Write("sys/fs/cgroup/" + cgroup + "cpu.max", cpu_max + "\n");
+  }
+  int Get() { return CpuQuota(folder_.path().string()); }
+
+  TempFolder folder_;
+  const int all_ = CpuQuota(folder_.path().string());  // without a quota
+};
+
+TEST_F(CpuQuotaOf, AContainerIsThatOfItsMount) {
+  Quota("", "50000 100000");
+  EXPECT_EQ(Get(), 1);
+  Quota("", "100001 100000");
+  EXPECT_EQ(Get(), std::min(all_, 2));
+  Quota("", "max 100000");
+  EXPECT_EQ(Get(), all_);
+}
+
+TEST_F(CpuQuotaOf, AServiceIsTheSmallestOnTheWayToIt) {
+  folder_.Write("proc/self/cgroup", "0::/system.slice/weir.service\n");
+  Quota("system.slice/weir.service/", "max 100000");
+  EXPECT_EQ(Get(), all_);
+  Quota("system.slice/", "100000 100000");
+  EXPECT_EQ(Get(), 1);
+  Quota("system.slice/", "max 100000");
+  Quota("system.slice/weir.service/", "20000 100000");
+  EXPECT_EQ(Get(), 1);
+}
+
+TEST_F(CpuQuotaOf, VersionOneHasFilesOfItsOwn) {
+  folder_.Write("proc/self/cgroup", "5:memory:/a\n4:cpu,cpuacct:/a/b\nno line\n");
+  const auto quota = [&](const std::string& cgroup, const std::string& quota_us) {
+    folder_.Write("sys/fs/cgroup/cpu/" + cgroup + "cpu.cfs_quota_us", quota_us);
+    folder_.Write("sys/fs/cgroup/cpu/" + cgroup + "cpu.cfs_period_us", "100000");
+  };
+  quota("", "-1");
+  EXPECT_EQ(Get(), all_);
+  quota("a/b/", "90000");
+  EXPECT_EQ(Get(), 1);
+  quota("a/b/", "-1");
+  quota("", "90000");
+  EXPECT_EQ(Get(), 1);
 }
 
 TEST(CpuQuota, IsAtLeastOneAndAtMostTheMachine) {
