@@ -25,6 +25,7 @@
 #include "limiter/core/engine.h"
 #include "limiter/enforcement.h"
 #include "limiter/grpc/server.h"
+#include "limiter/listener_tls.h"
 #include "limiter/logging.h"
 #include "limiter/metrics/engine_collector.h"
 #include "limiter/metrics/render.h"
@@ -66,7 +67,7 @@ RpcOptions RpcOptionsOf(const Settings& settings) {
   return options;
 }
 
-GrpcOptions GrpcOptionsOf(const Settings& settings) {
+GrpcOptions GrpcOptionsOf(const Settings& settings, const ListenerTls& tls) {
   GrpcOptions options;
   options.listen = settings.grpc_listen;
   options.threads = settings.threads > 0 ? settings.threads : std::min(CpuQuota(), kThreadsMax);
@@ -79,14 +80,18 @@ GrpcOptions GrpcOptionsOf(const Settings& settings) {
   options.connection_age_grace_ns = settings.grpc_max_connection_age_grace_ns;
   options.reflection = settings.reflection;
   options.reflection_streams_max = settings.reflection_streams_max;
+  options.certificates = tls.grpc();
+  options.tls_client_sans = settings.grpc_tls_client_sans;
   return options;
 }
 
 HttpOptions HttpOptionsOf(const Settings& settings, const std::string& name,
-                          const std::string& listen) {
+                          const std::string& listen,
+                          const CertificateSource* certificates = nullptr) {
   HttpOptions options;
   options.name = name;
   options.listen = listen;
+  options.certificates = certificates;
   options.connections_max = settings.http_connections_max;
   options.header_bytes_max = settings.http_header_bytes_max;
   options.body_bytes_max = settings.http_body_bytes_max;
@@ -111,9 +116,11 @@ std::string WithPort(const std::string& address, int port) {
 class Server {
  public:
   // `secret` is of this process: with the memory store nobody else needs to find its keys, and with
-  // `redis`, if given, it is only proposed.
-  Server(const LoadedSettings& loaded, const Secret& secret, std::optional<RedisStoreOptions> redis)
+  // `redis`, if given, it is only proposed. `tls` was loaded and outlives the server.
+  Server(const LoadedSettings& loaded, const Secret& secret, std::optional<RedisStoreOptions> redis,
+         ListenerTls& tls)
       : settings_(loaded.settings),
+        tls_(tls),
         rpc_options_(RpcOptionsOf(settings_)),
         series_(settings_.metrics_max_series),
         memory_(redis.has_value() ? nullptr : NewMemoryStore(settings_)),
@@ -142,8 +149,8 @@ class Server {
         enforcement_(engine_, enforcement_status_),
         rate_limit_(engine_, rpc_options_),
         limiter_(engine_, rpc_options_),
-        grpc_(GrpcOptionsOf(settings_), engine_, rate_limit_, limiter_, health_),
-        http_(HttpOptionsOf(settings_, "http-listen", settings_.http_listen)),
+        grpc_(GrpcOptionsOf(settings_, tls_), engine_, rate_limit_, limiter_, health_),
+        http_(HttpOptionsOf(settings_, "http-listen", settings_.http_listen, tls_.http())),
         admin_(HttpOptionsOf(settings_, "admin-listen", settings_.admin_listen)),
         prometheus_(HttpOptionsOf(settings_, "prometheus-listen", settings_.prometheus_listen)),
         collector_(engine_, memory_ != nullptr ? &memory_->cells() : &redis_->shared().cells(),
@@ -185,6 +192,7 @@ class Server {
     absl::StatusOr<std::unique_ptr<RuleWatcher>> watcher = WatchRules(LoadRules());
     if (!watcher.ok()) return watcher.status();
     watcher_ = std::move(*watcher);
+    tls_.Watch();
     return absl::OkStatus();
   }
 
@@ -202,10 +210,11 @@ class Server {
     return text;
   }
 
-  // What a SIGHUP asks for: the rules, the enforcement file and the certificates towards Redis.
+  // What a SIGHUP asks for: the rules, the enforcement file and the certificates.
   void Reload() {
     watcher_->Poke();
     enforcement_.Poke();
+    tls_.Poke();
     if (redis_ == nullptr) return;
     if (const absl::Status status = redis_->ReloadTls(); !status.ok()) {
       spdlog::error("redis: {}; the certificates read before stay in use",
@@ -287,6 +296,12 @@ class Server {
       add("connections", &HttpRejects::connections);
       return counts;
     };
+    if (tls_.grpc() != nullptr || tls_.http() != nullptr) {
+      options.listeners.tls = [this] { return tls_.status(); };
+    }
+    if (!settings_.grpc_tls_client_sans.empty()) {
+      options.listeners.tls_clients_refused = [this] { return grpc_.clients_refused(); };
+    }
     if (redis_ != nullptr) {
       options.store = [this] { return StatusOf(*redis_, clock_.Now()); };
     }
@@ -361,6 +376,7 @@ class Server {
   }
 
   const Settings settings_;
+  ListenerTls& tls_;
   std::atomic<bool> store_reached_{false};
   const RpcOptions rpc_options_;
   SystemClock clock_;
@@ -449,8 +465,13 @@ int Serve(const LoadedSettings& loaded) {
     }
     redis = *std::move(options);
   }
+  ListenerTls tls;
+  if (const absl::Status status = tls.Load(loaded.settings); !status.ok()) {
+    spdlog::error("settings: {}", std::string(status.message()));
+    return kExitUsage;
+  }
   LogStore(loaded);
-  Server server(loaded, *secret, std::move(redis));
+  Server server(loaded, *secret, std::move(redis), tls);
   if (const absl::Status status = server.Start(); !status.ok()) {
     spdlog::error("start: {}", std::string(status.message()));
     return kExitFailed;

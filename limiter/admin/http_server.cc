@@ -2,6 +2,7 @@
 
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
+#include <event2/bufferevent_ssl.h>
 #include <event2/event.h>
 #include <event2/http.h>
 #include <event2/listener.h>
@@ -9,6 +10,7 @@
 #include <event2/util.h>
 #include <netdb.h>
 #include <netinet/in.h>
+#include <openssl/ssl.h>
 #include <pthread.h>
 #include <sys/socket.h>
 
@@ -121,6 +123,7 @@ class HttpServer::Impl {
   absl::Status Listen();
   int64_t NowMs();
   bufferevent* Accept();
+  bufferevent* NewBuffer();
   void Pause();
   void Sweep();
   static bool Done(const Connection& connection);
@@ -261,12 +264,25 @@ int64_t HttpServer::Impl::NowMs() {
   return int64_t{now.tv_sec} * 1000 + now.tv_usec / 1000;
 }
 
+bufferevent* HttpServer::Impl::NewBuffer() {
+  if (options_.certificates == nullptr) {
+    return bufferevent_socket_new(base_.get(), -1, BEV_OPT_CLOSE_ON_FREE);
+  }
+  SSL* const session = SSL_new(options_.certificates->current()->context.get());
+  if (session == nullptr) return nullptr;
+  bufferevent* const buffer = bufferevent_openssl_socket_new(
+      base_.get(), -1, session, BUFFEREVENT_SSL_ACCEPTING, BEV_OPT_CLOSE_ON_FREE);
+  // Many clients close without the notice of TLS; HTTP says itself where a message ends.
+  if (buffer != nullptr) bufferevent_openssl_set_allow_dirty_shutdown(buffer, 1);
+  return buffer;
+}
+
 // A connection was accepted: makes the bufferevent that evhttp reads it with. The bufferevent owns
 // the descriptor, since its events live until our reference goes: had evhttp closed the descriptor
 // before, they would read from whatever file of the process got its number next.
 bufferevent* HttpServer::Impl::Accept() {
   Sweep();
-  bufferevent* buffer = bufferevent_socket_new(base_.get(), -1, BEV_OPT_CLOSE_ON_FREE);
+  bufferevent* buffer = NewBuffer();
   if (buffer == nullptr) return nullptr;
   bufferevent_incref(buffer);
   // evhttp reads on while it writes an answer, and it bounds neither that nor the line that begins

@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "limiter/tls/certificate_source.h"
 
 namespace weir {
 
@@ -30,6 +31,8 @@ struct HttpOptions {
   std::size_t body_bytes_max = 64 << 10;
   // For one request with its answer; a connection without one is closed after as long.
   int64_t request_time_max_ns = 10'000'000'000;
+  // HTTPS only, if given; loaded, and outlives the server.
+  const CertificateSource* certificates = nullptr;
 };
 
 struct HttpRequest {

@@ -46,6 +46,13 @@ struct Settings {
   bool reflection = true;
   int64_t grpc_max_connection_age_ns = 86'400'000'000'000;  // 0: for ever
   int64_t grpc_max_connection_age_grace_ns = 3'600'000'000'000;
+  std::string grpc_tls_cert;       // PEM file; empty: no TLS
+  std::string grpc_tls_key;        // PEM file; empty: in that of the certificate
+  std::string grpc_tls_client_ca;  // PEM file; empty: no client certificates
+  std::vector<std::string> grpc_tls_client_sans;
+  TlsVersion grpc_tls_min_version = TlsVersion::k12;
+  std::string http_tls_cert;  // as grpc_tls_cert
+  std::string http_tls_key;
 
   // Limiting.
   ChargeDenied charge_denied = ChargeDenied::kFirst;

@@ -37,6 +37,7 @@ class Reader {
       if (!is_redis || scope_.redis) ReadVariable(variable);
     }
     ReadAddresses();
+    CheckTls();
     ReadRulesFolder();
     ReadChargeDenied();
     ReadPrometheus();
@@ -55,6 +56,8 @@ class Reader {
   }
 
  private:
+  static constexpr std::string_view kUseTls = "GRPC_SERVER_USE_TLS";
+
   // By reason, so that variables ignored for one reason make one warning.
   using Names = std::map<std::string, std::vector<std::string>>;
 
@@ -123,8 +126,7 @@ class Reader {
       case Treatment::kConfigType:
         return ReadConfigType(variable);
       case Treatment::kNeedsTls:
-        if (!IsTrue("GRPC_SERVER_USE_TLS")) Add(inactive_, variable, "GRPC_SERVER_USE_TLS=true");
-        return;
+        return ReadTls(variable);
       case Treatment::kNeedsXds:
         if (!IsXds()) Add(inactive_, variable, "CONFIG_TYPE=GRPC_XDS_SOTW");
         return;
@@ -193,6 +195,22 @@ class Reader {
                                   : port == nullptr ? host_name
                                                     : host_name + ", " + port_name;
     Set(setting, JoinHostPort(host ? *host : default_host, port ? *port : default_port), variables);
+  }
+
+  void ReadTls(const ReferenceVariable& variable) {
+    if (!IsTrue(kUseTls)) return Add(inactive_, variable, "GRPC_SERVER_USE_TLS=true");
+    const std::string* const text = Find(variable.name);
+    if (text == nullptr || text->empty()) return;
+    Set(variable.setting, *text, std::string(variable.name));
+  }
+
+  void CheckTls() {
+    if (Flag(kUseTls) != true) return;
+    for (const std::string_view name : {"GRPC_SERVER_TLS_CERT", "WEIR_GRPC_TLS_CERT"}) {
+      const std::string* const certificate = Find(name);
+      if (certificate != nullptr && !certificate->empty()) return;
+    }
+    Error(kUseTls, "true needs GRPC_SERVER_TLS_CERT, the file with the certificate");
   }
 
   // The reference joins the three and leaves out empty ones.

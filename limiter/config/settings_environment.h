@@ -32,7 +32,7 @@ enum class Treatment : uint8_t {
   kNoEffect,          // silent
   kRefusedWhenTrue,   // an error; no effect when false
   kConfigType,        // CONFIG_TYPE
-  kNeedsTls,          // belongs to GRPC_SERVER_USE_TLS, a warning without it
+  kNeedsTls,          // sets the setting with GRPC_SERVER_USE_TLS, a warning without it
   kNeedsXds,          // belongs to CONFIG_TYPE=GRPC_XDS_SOTW, a warning without it
 };
 
@@ -40,7 +40,7 @@ enum class Treatment : uint8_t {
 struct ReferenceVariable {
   std::string_view name;  // "STATSD_HOST"; "OTEL_*" is all that begin so
   Treatment treatment;
-  std::string_view setting;  // of kSets and kMaps: the name of the setting
+  std::string_view setting;  // of kSets, kMaps and kNeedsTls: the name of the setting
   std::string_view reason;   // why, or how it maps; empty for kSets
 };
 

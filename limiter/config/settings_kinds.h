@@ -144,6 +144,15 @@ struct ServerNameForm {
   }
 };
 
+struct SanForm {
+  static constexpr std::string_view kText = "a DNS name, a URI or an IP address";
+  static bool Parse(std::string_view text, std::string& value) {
+    if (text.empty() || HasControlCharacter(text)) return false;
+    value = text;
+    return true;
+  }
+};
+
 struct RedisUrlForm {
   static constexpr std::string_view kText =
       "HOST:PORT, /PATH, redis://USER:PASSWORD@HOST:PORT/DB, rediss://… for TLS; with sentinels "

@@ -18,6 +18,7 @@
 #include "limiter/config/settings_redis.h"
 #include "limiter/config/settings_sources.h"
 #include "limiter/config/settings_table.h"
+#include "limiter/config/settings_tls.h"
 
 namespace weir {
 namespace {
@@ -74,7 +75,10 @@ class Loader {
     }
     loaded_.warnings = variables.warnings;
     // What settings are together can be judged only where each is good.
-    if (errors_.empty()) Append(CompleteRedisSettings(loaded_));
+    if (errors_.empty()) {
+      Append(CompleteRedisSettings(loaded_));
+      Append(CheckTlsSettings(loaded_));
+    }
     if (!errors_.empty()) return absl::InvalidArgumentError(Join(errors_, "\n"));
     return std::move(loaded_);
   }

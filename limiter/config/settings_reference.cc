@@ -9,7 +9,6 @@ namespace {
 
 using T = Treatment;
 
-constexpr std::string_view kNoTls = "TLS is not in this build yet";
 constexpr std::string_view kNoXds = "rules from an xDS server are not in this build yet";
 constexpr std::string_view kSocketType =
     "tcp wants hosts in the URL, unix a path; if unset, either; no effect unless the type is "
@@ -41,11 +40,11 @@ constexpr ReferenceVariable kVariables[] = {
     {"GRPC_MAX_CONNECTION_AGE", T::kSets, "grpc-max-connection-age", ""},
     {"GRPC_MAX_CONNECTION_AGE_GRACE", T::kSets, "grpc-max-connection-age-grace", ""},
 
-    {"GRPC_SERVER_USE_TLS", T::kRefusedWhenTrue, "", kNoTls},
-    {"GRPC_SERVER_TLS_CERT", T::kNeedsTls, "", kNoTls},
-    {"GRPC_SERVER_TLS_KEY", T::kNeedsTls, "", kNoTls},
-    {"GRPC_CLIENT_TLS_CACERT", T::kNeedsTls, "", kNoTls},
-    {"GRPC_CLIENT_TLS_SAN", T::kNeedsTls, "", kNoTls},
+    {"GRPC_SERVER_USE_TLS", T::kMaps, "grpc-tls-cert", "true wants GRPC_SERVER_TLS_CERT"},
+    {"GRPC_SERVER_TLS_CERT", T::kNeedsTls, "grpc-tls-cert", ""},
+    {"GRPC_SERVER_TLS_KEY", T::kNeedsTls, "grpc-tls-key", ""},
+    {"GRPC_CLIENT_TLS_CACERT", T::kNeedsTls, "grpc-tls-client-ca", ""},
+    {"GRPC_CLIENT_TLS_SAN", T::kNeedsTls, "grpc-tls-client-sans", ""},
     {"GRPC_SERVER_TLS_CA_CERT", T::kIgnored, "",
      "envoyproxy/ratelimit does not read it; it must not start to require client certificates"},
 
@@ -211,7 +210,8 @@ std::string TextOf(const ReferenceVariable& variable) {
     case T::kConfigType:
       return "FILE has no effect; GRPC_XDS_SOTW is refused: " + reason;
     case T::kNeedsTls:
-      return "a warning that it has no effect without GRPC_SERVER_USE_TLS=true";
+      return "sets " + setting + "; a warning that it has no effect without " +
+             "GRPC_SERVER_USE_TLS=true";
     case T::kNeedsXds:
       return "a warning that it has no effect without CONFIG_TYPE=GRPC_XDS_SOTW";
   }

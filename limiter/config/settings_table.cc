@@ -64,6 +64,24 @@ constexpr Setting kSettings[] = {
     {"grpc-max-connection-age-grace", Group::kListeners,
      Access<Duration<&S::grpc_max_connection_age_grace_ns>>(),
      "How long calls of such a connection may still run; 0 is for ever."},
+    {"grpc-tls-cert", Group::kListeners, Access<Formed<&S::grpc_tls_cert, OptionalPathForm>>(),
+     "PEM file with the certificate chain of the gRPC listener; TLS on its TCP addresses if given. "
+     "It is read again when it changes, as are the other files of TLS."},
+    {"grpc-tls-key", Group::kListeners, Access<Formed<&S::grpc_tls_key, OptionalPathForm>>(),
+     "PEM file with its key; empty is the file of the certificate."},
+    {"grpc-tls-client-ca", Group::kListeners,
+     Access<Formed<&S::grpc_tls_client_ca, OptionalPathForm>>(),
+     "PEM file with the CAs of clients; if given, each client must show a certificate of theirs."},
+    {"grpc-tls-client-sans", Group::kListeners,
+     Access<List<&S::grpc_tls_client_sans, SanForm, 0>>(),
+     "Names of which a client's certificate must have one: DNS names, URIs or IP addresses, "
+     "compared letter by letter; none is any."},
+    {"grpc-tls-min-version", Group::kListeners, Access<Choice<&S::grpc_tls_min_version>>(),
+     "Oldest version of TLS that the gRPC listener speaks."},
+    {"http-tls-cert", Group::kListeners, Access<Formed<&S::http_tls_cert, OptionalPathForm>>(),
+     "PEM file with the certificate chain of http-listen, which then speaks HTTPS only."},
+    {"http-tls-key", Group::kListeners, Access<Formed<&S::http_tls_key, OptionalPathForm>>(),
+     "PEM file with its key; empty is the file of the certificate."},
 
     {"charge-denied", Group::kLimiting, Access<Choice<&S::charge_denied>>(),
      "What a denied request costs: each descriptor on its own takes what is left; only the "

@@ -21,6 +21,7 @@
 #include "limiter/core/mutex.h"
 #include "limiter/grpc/listen.h"
 #include "limiter/grpc/reflection_call.h"
+#include "limiter/grpc/tls_credentials.h"
 #include "limiter/grpc/unary_call.h"
 #include "limiter/grpc/watch_call.h"
 #include "weir/v1/limiter.grpc.pb.h"
@@ -134,6 +135,7 @@ class GrpcServer::Impl {
   uint64_t in_flight() const { return in_flight_.load(std::memory_order_relaxed); }
   uint64_t watchers_refused() const { return watch_.bound.refused(); }
   uint64_t reflection_refused() const { return reflection_.bound.refused(); }
+  uint64_t clients_refused() const { return clients_refused_.load(std::memory_order_relaxed); }
 
  private:
   template <typename Request, typename Response>
@@ -142,6 +144,7 @@ class GrpcServer::Impl {
   void DefineMethods(const RateLimitHandler& rate_limit, const LimiterHandler& limiter,
                      Health& state);
   void SetArguments(grpc::ServerBuilder& builder) const;
+  std::shared_ptr<grpc::ServerCredentials> CredentialsFor(const std::string& address);
   void PostCalls(Lane& lane);
   void Poll(Lane& lane);
 
@@ -165,7 +168,9 @@ class GrpcServer::Impl {
   WatchShared watch_;
   ReflectionShared reflection_;
   std::atomic<uint64_t> in_flight_{0};
+  std::atomic<uint64_t> clients_refused_{0};
   std::atomic<bool> stopping_{false};
+  std::vector<std::shared_ptr<grpc::ServerCredentials>> credentials_;
   std::vector<int> ports_;
   std::vector<std::unique_ptr<grpc::ServerCompletionQueue>> queues_;
   std::vector<Lane> lanes_;
@@ -261,6 +266,16 @@ void GrpcServer::Impl::SetArguments(grpc::ServerBuilder& builder) const {
   builder.SetMaxReceiveMessageSize(static_cast<int>(options_.message_bytes_max * 4));
 }
 
+// What reaches a Unix socket has passed the permissions of its file.
+std::shared_ptr<grpc::ServerCredentials> GrpcServer::Impl::CredentialsFor(
+    const std::string& address) {
+  if (options_.certificates == nullptr || address.starts_with("unix:")) {
+    return grpc::InsecureServerCredentials();
+  }
+  return credentials_.emplace_back(
+      TlsCredentials(*options_.certificates, {options_.tls_client_sans}, clients_refused_));
+}
+
 absl::Status GrpcServer::Impl::Start() {
   grpc::ServerBuilder builder;
   SetArguments(builder);
@@ -268,7 +283,7 @@ absl::Status GrpcServer::Impl::Start() {
   for (std::size_t i = 0; i < options_.listen.size(); ++i) {
     absl::Status free = CheckListenAddress(options_.listen[i]);
     if (!free.ok()) return free;
-    builder.AddListeningPort(options_.listen[i], grpc::InsecureServerCredentials(), &ports_[i]);
+    builder.AddListeningPort(options_.listen[i], CredentialsFor(options_.listen[i]), &ports_[i]);
   }
   builder.RegisterService(&rate_limit_service_);
   builder.RegisterService(&limiter_service_);
@@ -362,6 +377,7 @@ const std::vector<int>& GrpcServer::ports() const { return impl_->ports(); }
 uint64_t GrpcServer::in_flight() const { return impl_->in_flight(); }
 uint64_t GrpcServer::watchers_refused() const { return impl_->watchers_refused(); }
 uint64_t GrpcServer::reflection_refused() const { return impl_->reflection_refused(); }
+uint64_t GrpcServer::clients_refused() const { return impl_->clients_refused(); }
 void GrpcServer::Drain(int64_t grace_ns) { impl_->Drain(grace_ns); }
 
 }  // namespace weir

@@ -16,6 +16,7 @@
 #include "limiter/rpc/health.h"
 #include "limiter/rpc/limiter_handler.h"
 #include "limiter/rpc/rate_limit_handler.h"
+#include "limiter/tls/certificate_source.h"
 
 namespace weir {
 
@@ -33,6 +34,9 @@ struct GrpcOptions {
   int64_t connection_age_grace_ns = 0;
   bool reflection = true;
   std::size_t reflection_streams_max = 1000;  // above it RESOURCE_EXHAUSTED
+  // TLS on TCP addresses, if given; loaded, and outlives the server.
+  const CertificateSource* certificates = nullptr;
+  std::vector<std::string> tls_client_sans;  // as ClientNames::allowed
 };
 
 // The version of grpc++ linked in: "1.51.1".
@@ -55,6 +59,8 @@ class GrpcServer {
   // Streams refused because too many of their kind were open, since the start.
   uint64_t watchers_refused() const;
   uint64_t reflection_refused() const;
+  // Calls of clients whose certificate has none of the allowed names.
+  uint64_t clients_refused() const;
 
   // Accepts nothing new, lets calls in flight end, and cuts off what is left after `grace_ns`.
   void Drain(int64_t grace_ns);

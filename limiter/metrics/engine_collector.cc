@@ -156,6 +156,27 @@ void EngineCollector::AddListeners(Families& families) const {
              listeners.streams_rejected);
 }
 
+void EngineCollector::AddTls(Families& families) const {
+  if (!options_.listeners.tls) return;
+  const std::vector<TlsStatus> all = options_.listeners.tls();
+  families.Gauge("weir_tls_cert_expiry_timestamp_seconds",
+                 "Unix time at which the certificate of a listener expires.", all.size());
+  for (const TlsStatus& tls : all) {
+    families.Add({{"listener", tls.listener}}, static_cast<double>(tls.expires_s));
+  }
+  families.Counter("weir_tls_reloads_total",
+                   "Changes of a listener's certificate files, by whether they could be used.",
+                   2 * all.size());
+  for (const TlsStatus& tls : all) {
+    families.Add({{"listener", tls.listener}, {"result", "success"}}, tls.reloads);
+    families.Add({{"listener", tls.listener}, {"result", "failure"}}, tls.reloads_failed);
+  }
+  if (!options_.listeners.tls_clients_refused) return;
+  families.Counter("weir_tls_clients_refused_total",
+                   "gRPC calls of clients whose certificate has none of the allowed names.");
+  families.Add({}, options_.listeners.tls_clients_refused());
+}
+
 std::vector<prometheus::MetricFamily> EngineCollector::Collect() const {
   // Workers live as long as the engine: their counters are read without its lock.
   std::vector<const WorkerCounters*> workers;
@@ -168,6 +189,7 @@ std::vector<prometheus::MetricFamily> EngineCollector::Collect() const {
   AddRequests(families, workers);
   AddRefusals(families, workers);
   AddListeners(families);
+  AddTls(families);
   AddCells(families);
   if (options_.store) AddStoreFamilies(families, options_.store());
   AddConfig(families, config);

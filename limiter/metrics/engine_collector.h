@@ -42,6 +42,14 @@ struct ReasonCount {
   uint64_t count = 0;
 };
 
+// The certificate of a listener.
+struct TlsStatus {
+  std::string listener;  // "grpc" or "http"
+  int64_t expires_s = 0;
+  uint64_t reloads = 0;
+  uint64_t reloads_failed = 0;
+};
+
 // What only the listeners know. Called in Collect, on its thread; must not block. An unset one
 // leaves its family out.
 struct ListenerGauges {
@@ -49,6 +57,8 @@ struct ListenerGauges {
   std::function<uint64_t()> connections;
   std::function<std::vector<ReasonCount>()> http_rejected;
   std::function<std::vector<ReasonCount>()> streams_rejected;
+  std::function<std::vector<TlsStatus>()> tls;  // of the listeners that are TLS
+  std::function<uint64_t()> tls_clients_refused;
 };
 
 struct EngineCollectorOptions {
@@ -74,6 +84,7 @@ class EngineCollector : public prometheus::Collectable {
   void AddEnforcement(Families& families) const;
   void AddConfig(Families& families, const ConfigStatus::Snapshot& config) const;
   void AddListeners(Families& families) const;
+  void AddTls(Families& families) const;
 
   Engine& engine_;
   const CellTable* const cells_;
