@@ -25,6 +25,7 @@
 #include "limiter/core/engine.h"
 #include "limiter/enforcement.h"
 #include "limiter/grpc/server.h"
+#include "limiter/grpc_log.h"
 #include "limiter/listener_tls.h"
 #include "limiter/logging.h"
 #include "limiter/metrics/engine_collector.h"
@@ -444,6 +445,7 @@ int Serve(const LoadedSettings& loaded) {
   std::signal(SIGPIPE, SIG_IGN);
 
   StartLogging(loaded.settings.log_level, loaded.settings.log_format == LogFormat::kJson);
+  TakeGrpcLog();
   for (const std::string& warning : loaded.warnings) spdlog::warn("settings: {}", warning);
   if (const absl::Status tags = CheckTags(TagsOf(loaded.settings)); !tags.ok()) {
     spdlog::error("settings: extra-tags: {}", std::string(tags.message()));

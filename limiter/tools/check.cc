@@ -20,11 +20,15 @@ int RunCheck(const Arguments& arguments) {
   v1::CheckResponse response;
   SystemClock clock;
   const int64_t started_ns = clock.Now().mono_ns;
-  Client client(query.server);
-  const absl::Status status = client.Check(request, &response);
+  absl::StatusOr<Client> client = Client::Create(query.server, query.tls);
+  if (!client.ok()) {
+    std::cerr << "weir check: " << client.status().message() << "\n";
+    return kExitUsage;
+  }
+  const absl::Status status = client->Check(request, &response);
   const int64_t took_ns = clock.Now().mono_ns - started_ns;
   if (!status.ok()) {
-    std::cerr << "weir check: " << client.DescribeFailure(status) << "\n";
+    std::cerr << "weir check: " << client->DescribeFailure(status) << "\n";
     return kExitFailed;
   }
   if (query.json) {

@@ -2,9 +2,14 @@
 
 #include <grpcpp/grpcpp.h>
 
+#include <cerrno>
 #include <chrono>
+#include <cstring>
+#include <fstream>
+#include <iterator>
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "limiter/runtime/system_clock.h"
@@ -24,6 +29,30 @@ absl::Status ToAbsl(const grpc::Status& status) {
   return {static_cast<absl::StatusCode>(status.error_code()), status.error_message()};
 }
 
+absl::Status ReadPem(const char* option, const std::string& path, std::string* content) {
+  if (path.empty()) return absl::OkStatus();
+  errno = 0;
+  std::ifstream stream(path, std::ios::binary);
+  content->assign(std::istreambuf_iterator<char>(stream), {});
+  if (!content->empty()) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat(
+      option, ": ", path, " cannot be read: ",
+      errno == 0 ? "it is no file with content" : std::strerror(errno), "; name a PEM file"));
+}
+
+absl::StatusOr<std::shared_ptr<grpc::ChannelCredentials>> CredentialsOf(const ClientTls& tls) {
+  if (!tls.on) return grpc::InsecureChannelCredentials();
+  grpc::SslCredentialsOptions options;
+  absl::Status status = ReadPem("--tls-ca", tls.ca, &options.pem_root_certs);
+  if (status.ok()) status = ReadPem("--tls-cert", tls.certificate, &options.pem_cert_chain);
+  if (status.ok()) {
+    status = tls.key.empty() ? ReadPem("--tls-cert", tls.certificate, &options.pem_private_key)
+                             : ReadPem("--tls-key", tls.key, &options.pem_private_key);
+  }
+  if (!status.ok()) return status;
+  return grpc::SslCredentials(options);
+}
+
 }  // namespace
 
 struct Client::Impl {
@@ -32,11 +61,21 @@ struct Client::Impl {
   std::unique_ptr<v1::Limiter::Stub> stub;
 };
 
-Client::Client(const std::string& server) : impl_(std::make_unique<Impl>()) {
-  impl_->server = server;
-  impl_->channel = grpc::CreateChannel(server, grpc::InsecureChannelCredentials());
-  impl_->stub = v1::Limiter::NewStub(impl_->channel);
+absl::StatusOr<Client> Client::Create(const std::string& server, const ClientTls& tls) {
+  const absl::StatusOr<std::shared_ptr<grpc::ChannelCredentials>> credentials = CredentialsOf(tls);
+  if (!credentials.ok()) return credentials.status();
+  grpc::ChannelArguments arguments;
+  if (!tls.server_name.empty()) arguments.SetSslTargetNameOverride(tls.server_name);
+  auto impl = std::make_unique<Impl>();
+  impl->server = server;
+  impl->channel = grpc::CreateCustomChannel(server, *credentials, arguments);
+  impl->stub = v1::Limiter::NewStub(impl->channel);
+  return Client(std::move(impl));
 }
+
+Client::Client(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Client::Client(Client&&) noexcept = default;
+Client& Client::operator=(Client&&) noexcept = default;
 Client::~Client() = default;
 
 absl::Status Client::Check(const v1::CheckRequest& request, v1::CheckResponse* response) {

@@ -6,14 +6,26 @@
 #include <string>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "weir/v1/limiter.pb.h"
 
 namespace weir {
 
+// How to speak TLS, and with whom. Files are PEM.
+struct ClientTls {
+  bool on = false;
+  std::string ca = {};           // empty: the CAs of the system
+  std::string certificate = {};  // that is shown; empty: none
+  std::string key = {};          // empty: in the file of the certificate
+  std::string server_name = {};  // that the server's certificate must have; empty: its address
+};
+
 class Client {
  public:
-  // "host:port" or "unix:/path".
-  explicit Client(const std::string& server);
+  // INVALID_ARGUMENT names the option of --tls whose file cannot be read, and why.
+  static absl::StatusOr<Client> Create(const std::string& server, const ClientTls& tls);
+  Client(Client&&) noexcept;
+  Client& operator=(Client&&) noexcept;
   ~Client();
 
   // Errors are the server's; UNAVAILABLE or DEADLINE_EXCEEDED when there is none within 5 s.
@@ -26,6 +38,8 @@ class Client {
 
  private:
   struct Impl;
+  // "host:port" or "unix:/path".
+  explicit Client(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;
 };
 

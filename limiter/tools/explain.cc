@@ -110,12 +110,16 @@ int ExplainOffline(const RuleSource& source, const v1::ExplainRequest& request,
   return kExitOk;
 }
 
-int ExplainOnServer(const std::string& server, const v1::ExplainRequest& request,
+int ExplainOnServer(const Query& query, const v1::ExplainRequest& request,
                     v1::ExplainResponse* response) {
-  Client client(server);
-  const absl::Status status = client.Explain(request, response);
+  absl::StatusOr<Client> client = Client::Create(query.server, query.tls);
+  if (!client.ok()) {
+    std::cerr << "weir explain: " << client.status().message() << "\n";
+    return kExitUsage;
+  }
+  const absl::Status status = client->Explain(request, response);
   if (status.ok()) return kExitOk;
-  std::cerr << "weir explain: " << client.DescribeFailure(status) << "\n";
+  std::cerr << "weir explain: " << client->DescribeFailure(status) << "\n";
   return kExitFailed;
 }
 
@@ -165,7 +169,7 @@ int RunExplain(const std::string& program, const Arguments& arguments,
   v1::ExplainResponse response;
   int exit = kExitOk;
   if (!query.server.empty()) {
-    exit = ExplainOnServer(query.server, request, &response);
+    exit = ExplainOnServer(query, request, &response);
   } else {
     const absl::StatusOr<RuleSource> source = FindRules(program, query, environment);
     if (!source.ok()) {

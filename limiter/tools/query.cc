@@ -49,6 +49,22 @@ bool IsAddress(std::string_view text) {
   return ParseNumber(text.substr(colon + 1), &port) && port >= 1 && port <= 65'535;
 }
 
+// As FindProblem. Any option of TLS asks for TLS.
+std::string FindTlsProblem(Query* query) {
+  ClientTls& tls = query->tls;
+  tls.on = tls.on || !tls.ca.empty() || !tls.certificate.empty() || !tls.key.empty() ||
+           !tls.server_name.empty();
+  if (!tls.on) return "";
+  if (!tls.key.empty() && tls.certificate.empty()) {
+    return "--tls-key: it needs --tls-cert, the certificate that the key is for";
+  }
+  if (query->server.empty()) return "--tls is about a running server: use it with --server";
+  if (query->server.starts_with("unix:")) {
+    return "--tls: the Unix socket of a server is not TLS";
+  }
+  return "";
+}
+
 // What is wrong with options that parsed; empty if nothing is.
 std::string FindProblem(const std::string& hits, Query* query) {
   if (!ParseNumber(hits, &query->hits)) {
@@ -69,7 +85,7 @@ std::string FindProblem(const std::string& hits, Query* query) {
   if (query->merge_domains && query->rules.empty()) {
     return "--merge-domains is about files: use it with --rules";
   }
-  return "";
+  return FindTlsProblem(query);
 }
 
 }  // namespace
@@ -101,6 +117,16 @@ std::optional<int> ParseQuery(const QueryForm& form, const Arguments& arguments,
          form.offline ? "ask the running server with this gRPC address" : "its gRPC address")
       ->type_name("HOST:PORT")
       ->capture_default_str();
+  app.add_flag("--tls", query->tls.on, "speak TLS; implied by the options that follow");
+  app.add_option("--tls-ca", query->tls.ca, "PEM file with CAs; without it those of the system")
+      ->type_name("FILE");
+  app.add_option("--tls-cert", query->tls.certificate, "PEM file with the certificate to show")
+      ->type_name("FILE");
+  app.add_option("--tls-key", query->tls.key, "PEM file with its key, if not in the same file")
+      ->type_name("FILE");
+  app.add_option("--tls-server-name", query->tls.server_name,
+                 "name that the server's certificate must have; without it that of --server")
+      ->type_name("NAME");
   app.add_flag("--json", query->json, "print the answer as JSON");
   if (form.offline) {
     // One path each, so that the entries may follow.

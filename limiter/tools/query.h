@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "limiter/tools/client.h"
 #include "limiter/tools/commands.h"
 #include "weir/v1/limiter.pb.h"
 
@@ -19,6 +20,7 @@ struct Query {
   std::vector<std::string> entries;  // "key=value"; the first '=' divides
   uint64_t hits = 1;
   std::string server;              // "HOST:PORT" or "unix:PATH"
+  ClientTls tls;                   // towards the server
   std::vector<std::string> rules;  // explain only: files or folders; empty: where settings say
   std::string config;              // explain only: the server file with the settings
   bool merge_domains = false;      // explain only, with `rules`
