@@ -10,26 +10,12 @@
 #include "limiter/config/settings_load.h"
 #include "limiter/config/settings_print.h"
 #include "limiter/serve.h"
+#include "limiter/tools/command_forms.h"
 #include "limiter/tools/commands.h"
 
 extern char** environ;
 
 namespace {
-
-constexpr char kUsage[] =
-    R"(weir: a rate limiter that runs beside a service or an Envoy proxy.
-
-  weir [serve] [--SETTING=VALUE …]   serves; `weir help serve` lists the settings
-  weir validate PATH…                checks rule files
-  weir explain -d DOMAIN KEY=VALUE…  which rule decides, and why: from files, or --server HOST:PORT
-  weir check -d DOMAIN KEY=VALUE…    asks a server
-  weir settings                      the page about all settings, in Markdown
-  weir version [--json]              what was built
-  weir help [COMMAND]                this, or the options of a command
-
-Exit codes: 0 done, 1 invalid rules or over the limit, 2 usage or settings, 3 a file, an address or
-a server could not be reached, or the server refused.
-)";
 
 using weir::Arguments;
 
@@ -87,6 +73,9 @@ constexpr Command kCommands[] = {
     {"settings", RunSettings},
     {"version",
      [](const std::string&, const Arguments& arguments) { return weir::RunVersion(arguments); }},
+    {"man", [](const std::string&, const Arguments& arguments) { return weir::RunMan(arguments); }},
+    {"completion",
+     [](const std::string&, const Arguments& arguments) { return weir::RunCompletion(arguments); }},
     {"help", RunHelp},
 };
 
@@ -95,13 +84,13 @@ int Run(const std::string& program, const std::string& name, const Arguments& ar
       std::find_if(std::begin(kCommands), std::end(kCommands),
                    [&](const Command& candidate) { return candidate.name == name; });
   if (command != std::end(kCommands)) return command->run(program, arguments);
-  std::cerr << "weir: '" << name << "' is no command\n\n" << kUsage;
+  std::cerr << "weir: '" << name << "' is no command\n\n" << weir::UsageText();
   return weir::kExitUsage;
 }
 
 int RunHelp(const std::string& program, const Arguments& arguments) {
   if (arguments.empty() || AsksForHelp(arguments[0]) || arguments[0] == "help") {
-    std::cout << kUsage;
+    std::cout << weir::UsageText();
     return weir::kExitOk;
   }
   return Run(program, arguments[0], {"--help"});
@@ -110,8 +99,13 @@ int RunHelp(const std::string& program, const Arguments& arguments) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  const std::string program = argc > 0 ? argv[0] : "weir";
+  std::string program = argc > 0 ? argv[0] : "weir";
   Arguments arguments(argv + (argc > 0 ? 1 : 0), argv + argc);
+  // An image's entry point is given the command of a compose file, /bin/ratelimit, as an argument.
+  if (!arguments.empty() && arguments[0].ends_with("/ratelimit")) {
+    program = arguments[0];
+    arguments.erase(arguments.begin());
+  }
   if (arguments.size() == 1 && AsksForHelp(arguments[0])) return RunHelp(program, {});
   // Flags without a command are those of `serve`.
   if (arguments.empty() || arguments[0].starts_with('-')) return RunServe(program, arguments);

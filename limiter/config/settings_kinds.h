@@ -22,8 +22,14 @@
 namespace weir {
 
 template <typename Kind>
+std::vector<std::string> NamesOf() {
+  if constexpr (requires { Kind::Names(); }) return Kind::Names();
+  return {};
+}
+
+template <typename Kind>
 constexpr ValueAccess Access() {
-  return {Kind::kKind, &Kind::Form, &Kind::Assign, &Kind::Print};
+  return {Kind::kKind, &Kind::Form, &Kind::Assign, &Kind::Print, &NamesOf<Kind>};
 }
 
 using Texts = std::span<const std::string>;
@@ -51,7 +57,8 @@ std::string JoinWithOr(std::span<const std::string> names);
 template <auto kField>
 struct Bool {
   static constexpr ValueKind kKind = ValueKind::kBool;
-  static std::string Form() { return "true or false"; }
+  static std::vector<std::string> Names() { return {"true", "false"}; }
+  static std::string Form() { return JoinWithOr(Names()); }
   static bool Assign(Texts texts, Settings& settings) {
     return ParseBool(texts.back(), settings.*kField);
   }
@@ -64,11 +71,12 @@ template <auto kField>
 struct Choice {
   static constexpr ValueKind kKind = ValueKind::kText;
   static auto All() { return ChoicesOf(FieldType<kField>()); }
-  static std::string Form() {
+  static std::vector<std::string> Names() {
     std::vector<std::string> names;
     for (const auto& choice : All()) names.emplace_back(choice.second);
-    return JoinWithOr(names);
+    return names;
   }
+  static std::string Form() { return JoinWithOr(Names()); }
   static bool Assign(Texts texts, Settings& settings) {
     for (const auto& [value, name] : All()) {
       if (name != texts.back()) continue;

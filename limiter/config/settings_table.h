@@ -46,6 +46,8 @@ struct ValueAccess {
   bool (*assign)(std::span<const std::string> texts, Settings& settings);
   // The field as texts that assign reads back: one, or any number of a kList.
   std::vector<std::string> (*print)(const Settings& settings);
+  // All values there are; empty if they cannot be listed.
+  std::vector<std::string> (*choices)();
 };
 
 // What of a value is never printed.

@@ -31,5 +31,9 @@ int RunExplain(const std::string& program, const Arguments& arguments,
 int RunCheck(const Arguments& arguments);
 // version [--json]
 int RunVersion(const Arguments& arguments);
+// man: the manual page.
+int RunMan(const Arguments& arguments);
+// completion bash|zsh
+int RunCompletion(const Arguments& arguments);
 
 }  // namespace weir

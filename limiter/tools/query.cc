@@ -15,6 +15,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "google/protobuf/util/json_util.h"
+#include "limiter/tools/command_apps.h"
 #include "limiter/tools/counted.h"
 
 namespace weir {
@@ -102,42 +103,47 @@ const QueryForm kExplainForm = {
     "Exit codes: 0 explained, 1 the rules have errors, 2 usage or settings, 3 no rules there, or "
     "the server could not be asked or refused."};
 
-std::optional<int> ParseQuery(const QueryForm& form, const Arguments& arguments, Query* query) {
-  CLI::App app(form.summary, std::string("weir ") + form.command);
-  std::string hits = std::to_string(query->hits);
-  app.add_option("-d,--domain", query->domain, "the namespace of rules")
+void AddQueryOptions(const QueryForm& form, CLI::App& app, Query& query, std::string& hits) {
+  app.description(form.summary);
+  app.add_option("-d,--domain", query.domain, "the namespace of rules")
       ->type_name("NAME")
       ->required();
-  app.add_option("entries", query->entries, "entries of the descriptor in order, as KEY=VALUE")
+  app.add_option("entries", query.entries, "entries of the descriptor in order, as KEY=VALUE")
       ->type_name("")
       ->required();
   app.add_option("--hits", hits, "hits to ask for")->type_name("N")->capture_default_str();
   app.add_option(
-         "--server", query->server,
+         "--server", query.server,
          form.offline ? "ask the running server with this gRPC address" : "its gRPC address")
       ->type_name("HOST:PORT")
       ->capture_default_str();
-  app.add_flag("--tls", query->tls.on, "speak TLS; implied by the options that follow");
-  app.add_option("--tls-ca", query->tls.ca, "PEM file with CAs; without it those of the system")
+  app.add_flag("--tls", query.tls.on, "speak TLS; implied by the options that follow");
+  app.add_option("--tls-ca", query.tls.ca, "PEM file with CAs; without it those of the system")
       ->type_name("FILE");
-  app.add_option("--tls-cert", query->tls.certificate, "PEM file with the certificate to show")
+  app.add_option("--tls-cert", query.tls.certificate, "PEM file with the certificate to show")
       ->type_name("FILE");
-  app.add_option("--tls-key", query->tls.key, "PEM file with its key, if not in the same file")
+  app.add_option("--tls-key", query.tls.key, "PEM file with its key, if not in the same file")
       ->type_name("FILE");
-  app.add_option("--tls-server-name", query->tls.server_name,
+  app.add_option("--tls-server-name", query.tls.server_name,
                  "name that the server's certificate must have; without it that of --server")
       ->type_name("NAME");
-  app.add_flag("--json", query->json, "print the answer as JSON");
+  app.add_flag("--json", query.json, "print the answer as JSON");
   if (form.offline) {
     // One path each, so that the entries may follow.
-    app.add_option("--rules", query->rules, "a rule file or folder to read; may be repeated")
+    app.add_option("--rules", query.rules, "a rule file or folder to read; may be repeated")
         ->type_name("PATH")
         ->allow_extra_args(false);
-    app.add_flag("--merge-domains", query->merge_domains, "files of --rules may share a domain");
-    app.add_option("--config", query->config, "the server file whose settings say where rules are")
+    app.add_flag("--merge-domains", query.merge_domains, "files of --rules may share a domain");
+    app.add_option("--config", query.config, "the server file whose settings say where rules are")
         ->type_name("FILE");
   }
   app.footer(form.footer);
+}
+
+std::optional<int> ParseQuery(const QueryForm& form, const Arguments& arguments, Query* query) {
+  CLI::App app("", std::string("weir ") + form.command);
+  std::string hits = std::to_string(query->hits);
+  AddQueryOptions(form, app, *query, hits);
   try {
     std::vector<std::string> reversed(arguments.rbegin(), arguments.rend());
     app.parse(reversed);

@@ -37,7 +37,7 @@ LIBRARIES = {
     "libevent": (("event2/", "event.h", "evhttp.h"), {"admin", "edge", "store/redis", "main"}),
     "hiredis": (("hiredis/",), {"store/redis"}),
     "nghttp2": (("nghttp2/",), {"edge"}),
-    "OpenSSL": (("openssl/",), {"config", "edge", "store/redis", "main"}),
+    "OpenSSL": (("openssl/",), {"config", "edge", "store/redis", "tools", "main"}),
     "CLI11": (("CLI/",), {"main", "tools"}),
     "spdlog": (("spdlog/",), set(MAY_INCLUDE) - {"algorithms", "core"}),
     "nlohmann-json": (("nlohmann/",), set(MAY_INCLUDE) - {"algorithms", "core", "store"}),
