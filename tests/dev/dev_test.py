@@ -60,7 +60,7 @@ class Checkout:
         self.write("helm/files/alerts.yaml", "")
         self.write("tests/alerts/some.yaml", "")
         self.program("bin/promtool", "#!/bin/sh\nexit 0\n")
-        for suite in ("conformance", "e2e", "integration"):
+        for suite in ("package", "conformance", "e2e", "integration"):
             self.pytest(suite, junit(passed=10))
 
     def write(self, name, text):
@@ -117,46 +117,46 @@ class Dev(unittest.TestCase):
         return output
 
     def test_all_suites_are_added_up(self):
-        self.assert_test("57 passed, 0 failed", 0)
-        self.assert_test("57 passed, 0 failed", 0, ci=True)
+        self.assert_test("67 passed, 0 failed", 0)
+        self.assert_test("67 passed, 0 failed", 0, ci=True)
 
     def test_one_failure_anywhere_fails_the_run(self):
         self.checkout.pytest("e2e", junit(passed=9, failed=1), status=1)
-        output = self.assert_test("55 passed, 2 failed", 1)  # the suite runs on both stores
+        output = self.assert_test("65 passed, 2 failed", 1)  # the suite runs on both stores
         self.assertIn("failed: f: m", output)
 
     def test_a_survived_mutant_fails_the_run(self):
         self.checkout.mutants("1 passed, 1 failed", status=1)
-        self.assert_test("56 passed, 1 failed", 1)
+        self.assert_test("66 passed, 1 failed", 1)
 
     def test_an_alert_that_does_not_fire_fails_the_run(self):
         self.checkout.program("bin/promtool", "#!/bin/sh\n[ $1 = check ]\n")
-        self.assert_test("56 passed, 1 failed", 1)
+        self.assert_test("66 passed, 1 failed", 1)
 
     def test_a_suite_that_dies_is_a_failure(self):
         self.checkout.ctest("", status=8)
-        self.assert_test("54 passed, 1 failed", 1)
+        self.assert_test("64 passed, 1 failed", 1)
         self.checkout.ctest(junit(passed=3), status=124)
-        self.assert_test("57 passed, 1 failed", 1)
+        self.assert_test("67 passed, 1 failed", 1)
         self.checkout.ctest(junit(), status=0)
-        self.assert_test("54 passed, 1 failed", 1)
+        self.assert_test("64 passed, 1 failed", 1)
         self.checkout.ctest(junit(passed=3))
         self.checkout.program("bin/cmake", "#!/bin/sh\nmkdir -p build/release\n[ $1 != --build ]\n")
         self.assert_test("0 passed, 1 failed", 1)
         self.checkout.program("bin/cmake", "#!/bin/sh\nmkdir -p build/release\n")
         self.checkout.mutants("Traceback", status=1)
-        self.assert_test("55 passed, 1 failed", 1)
+        self.assert_test("65 passed, 1 failed", 1)
 
     def test_a_skip_is_named_and_fails_in_ci(self):
         self.checkout.pytest("e2e", junit(passed=9, skipped=1))
-        output = self.assert_test("55 passed, 0 failed, 2 skipped", 0)
+        output = self.assert_test("65 passed, 0 failed, 2 skipped", 0)
         self.assertIn("skipped: s: no envoy", output)
-        self.assert_test("55 passed, 2 failed", 1, ci=True)
+        self.assert_test("65 passed, 2 failed", 1, ci=True)
 
     def test_a_missing_suite_is_visible_and_fails_in_ci(self):
         shutil.rmtree(os.path.join(self.checkout.folder, "tests/e2e"))
-        self.assertIn("suite e2e:release: MISSING", self.assert_test("37 passed, 0 failed", 0))
-        self.assert_test("37 passed, 2 failed", 1, ci=True)
+        self.assertIn("suite e2e:release: MISSING", self.assert_test("47 passed, 0 failed", 0))
+        self.assert_test("47 passed, 2 failed", 1, ci=True)
 
     def test_a_sanitizer_report_of_any_process_fails_the_run(self):
         self.checkout.pytest("conformance", junit(passed=10))
@@ -180,8 +180,8 @@ class Dev(unittest.TestCase):
     def test_help_names_every_command(self):
         code, output, _ = self.checkout.run("./dev", "help")
         self.assertEqual(code, 0)
-        for name in ("setup run build test bench e2e soak asan tsan fuzz fmt lint clean "
-                     "help").split():
+        for name in ("setup run build package image test bench e2e soak asan tsan fuzz fmt lint "
+                     "clean help").split():
             self.assertRegex(output, rf"(?m)^  {name} ")
         code, output, _ = self.checkout.run("./dev", "tset")
         self.assertEqual(code, 1)
