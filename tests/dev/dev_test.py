@@ -60,7 +60,7 @@ class Checkout:
         self.write("helm/files/alerts.yaml", "")
         self.write("tests/alerts/some.yaml", "")
         self.program("bin/promtool", "#!/bin/sh\nexit 0\n")
-        for suite in ("package", "conformance", "e2e", "integration"):
+        for suite in ("package", "conformance", "e2e", "integration", "dashboards"):
             self.pytest(suite, junit(passed=10))
 
     def write(self, name, text):
@@ -180,8 +180,8 @@ class Dev(unittest.TestCase):
     def test_help_names_every_command(self):
         code, output, _ = self.checkout.run("./dev", "help")
         self.assertEqual(code, 0)
-        for name in ("setup run build package image test bench e2e soak asan tsan fuzz fmt lint "
-                     "clean help").split():
+        for name in ("setup run build package image test bench e2e soak asan tsan fuzz fmt "
+                     "lint clean help mixin").split():
             self.assertRegex(output, rf"(?m)^  {name} ")
         code, output, _ = self.checkout.run("./dev", "tset")
         self.assertEqual(code, 1)
