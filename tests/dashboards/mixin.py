@@ -13,9 +13,11 @@ ALERT_CASES = REPOSITORY / "tests" / "alerts"
 RUNBOOKS = REPOSITORY / "docs" / "runbooks"
 DASHBOARDS = ("weir", "weir-ratelimit")
 
-# A metric of Weir, of the reference, of a process or of Envoy, with its matchers if it has any.
+# A metric of Weir, of the reference, of a process or of Envoy, or what a rule records of one, with
+# its matchers if it has any.
 _SELECTOR = re.compile(
-    r"\b((?:weir|ratelimit|process|envoy)_\w+)(?:\{((?:[^\"}]|\"(?:[^\"\\]|\\.)*\")*)\})?")
+    r"\b((?:\w+:)?(?:weir|ratelimit|process|envoy)_[\w:]+)"
+    r"(?:\{((?:[^\"}]|\"(?:[^\"\\]|\\.)*\")*)\})?")
 _MATCHER = re.compile(r'(\w+)\s*(=~|!~|!=|=)\s*"((?:[^"\\]|\\.)*)"')
 _GROUPING = re.compile(r"\b(?:by|on)\s*\(([^)]*)\)")
 
@@ -57,8 +59,8 @@ def substituted(board, expr, interval="1m"):
     return re.sub(r"\$(\w+)", lambda found: values[found[1]], expr)
 
 
-def promtool(*arguments):
-    """(exit code, what it said)"""
-    run = subprocess.run(["promtool", *map(str, arguments)], capture_output=True, text=True,
-                         timeout=60, check=False)
+def promtool(*arguments, text=""):
+    """(exit code, what it said); it may read a text."""
+    run = subprocess.run(["promtool", *map(str, arguments)], input=text, capture_output=True,
+                         text=True, timeout=60, check=False)
     return run.returncode, run.stdout + run.stderr

@@ -58,7 +58,7 @@ class Envoy:
             stdin=subprocess.DEVNULL, stdout=self._stdout, stderr=self._stderr, cwd=folder)
         try:
             address = self._poll(lambda: admin.exists() and admin.read_text(), "its admin address")
-            self._admin = int(address.rsplit(":", 1)[1])
+            self.admin_port = int(address.rsplit(":", 1)[1])
             self._poll(self._ready, "/ready")
             self.port = self._listeners()["edge"]
         except Exception:
@@ -76,12 +76,12 @@ class Envoy:
 
     def _ready(self):
         try:
-            return get(self._admin, "/ready").status == 200
+            return get(self.admin_port, "/ready").status == 200
         except ConnectionError:
             return False
 
     def _listeners(self):
-        pages = json.loads(get(self._admin, "/listeners?format=json").body)
+        pages = json.loads(get(self.admin_port, "/listeners?format=json").body)
         return {item["name"]: item["local_address"]["socket_address"]["port_value"]
                 for item in pages["listener_statuses"]}
 
@@ -91,7 +91,7 @@ class Envoy:
         return get(self.port, path, headers)
 
     def stats(self):
-        pages = json.loads(get(self._admin, "/stats?format=json").body)
+        pages = json.loads(get(self.admin_port, "/stats?format=json").body)
         return {item["name"]: item["value"] for item in pages["stats"] if "name" in item}
 
     def rate_limit_stats(self):
@@ -102,7 +102,7 @@ class Envoy:
 
     def healthy(self, cluster):
         """The ports of the cluster's endpoints that Envoy sends requests to."""
-        pages = json.loads(get(self._admin, "/clusters?format=json").body)
+        pages = json.loads(get(self.admin_port, "/clusters?format=json").body)
         found = next(c for c in pages["cluster_statuses"] if c["name"] == cluster)
         return {host["address"]["socket_address"]["port_value"]
                 for host in found.get("host_statuses", [])
