@@ -100,4 +100,13 @@ def scene(programs, tmp_path_factory):
         ending(scenes.Callers(api, [weir.addresses["grpc"] for weir in weirs]))
         ending(scenes.Visitors(envoy))
         scenes.bad_day(redis, shared, alone, envoy, server)
-        yield types.SimpleNamespace(prometheus=server, weirs=weirs, dead=dead)
+
+
+        def run(command, weir):
+            """A command of a runbook, about this instance."""
+            return scenes.run(command, {
+                "localhost:8080": weir.addresses["http"], "localhost:8081": weir.addresses["grpc"],
+                "localhost:6070": weir.addresses["admin"],
+                "localhost:9901": f"127.0.0.1:{envoy.admin_port}",
+                "-p 6379": f"-p {redis.port}", "/etc/weir/rules": str(weir.rules)}, programs.weir)
+        yield types.SimpleNamespace(prometheus=server, weirs=weirs, run=run)

@@ -64,3 +64,9 @@ def promtool(*arguments, text=""):
     run = subprocess.run(["promtool", *map(str, arguments)], input=text, capture_output=True,
                          text=True, timeout=60, check=False)
     return run.returncode, run.stdout + run.stderr
+
+
+def commands(alert):
+    """The command lines of its page."""
+    blocks = re.findall(r"^```sh\n(.*?)^```$", (RUNBOOKS / f"{alert}.md").read_text(), re.M | re.S)
+    return [line for block in blocks for line in block.splitlines()]

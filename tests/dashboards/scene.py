@@ -3,6 +3,7 @@ full and whose rules are refused, an Envoy that loses its Weir, and callers that
 
 import contextlib
 import random
+import subprocess
 import threading
 import time
 
@@ -178,3 +179,11 @@ def bad_day(redis, shared, alone, envoy, prometheus):
         redis_stalls(redis, shared, prometheus)
         envoy_loses(shared[0], envoy)
         scraped_for(prometheus, 2)
+
+
+def run(command, addresses, binary):
+    """Runs a line of a shell with other addresses, and with this program as weir."""
+    for documented, real in addresses.items():
+        command = command.replace(documented, real)
+    return subprocess.run(["bash", "-c", f'weir() {{ "{binary}" "$@"; }}; {command}'],
+                          capture_output=True, text=True, timeout=WAIT_SECONDS, check=False)
