@@ -62,7 +62,7 @@ annotations:
 {{- end -}}
 
 {{- define "weir.imagePullSecrets" -}}
-{{- with concat .Values.imagePullSecrets (.Values.global.imagePullSecrets | default list) }}
+{{- with concat .Values.imagePullSecrets (.Values.global.imagePullSecrets | default list) -}}
 imagePullSecrets:
   {{- toYaml . | nindent 2 }}
 {{- end }}
@@ -133,6 +133,16 @@ imagePullSecrets:
 {{- else -}}
 {{- toString . -}}
 {{- end -}}
+{{- end -}}
+
+{{/* (list BASE OVER): a map with the keys of both, where OVER wins, also with false, 0 and "", which
+sprig's merge takes for unset. */}}
+{{- define "weir.overlay" -}}
+{{- $map := dict -}}
+{{- range . -}}
+{{- range $key, $value := . }}{{ $_ := set $map $key $value }}{{ end -}}
+{{- end -}}
+{{- toYaml $map -}}
 {{- end -}}
 
 {{/* (dict "base" LIST "extra" LIST "key" KEY): extra replaces what has the same key in place, the rest

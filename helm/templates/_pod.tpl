@@ -107,9 +107,10 @@
 {{- $context := .Values.securityContext -}}
 {{- if eq .Values.mode "sidecar" -}}
 {{- $ofPod := pick .Values.podSecurityContext "runAsNonRoot" "runAsUser" "runAsGroup" "seccompProfile" -}}
-{{- $context = merge (dict) $context $ofPod -}}
-{{- end -}}
+{{- include "weir.overlay" (list $ofPod $context) -}}
+{{- else -}}
 {{- toYaml $context -}}
+{{- end -}}
 {{- end -}}
 
 {{- define "weir.container" -}}
@@ -163,25 +164,26 @@ volumeMounts:
 {{- end -}}
 
 {{- define "weir.topologySpread" -}}
+{{- if eq .Values.mode "deployment" -}}
 {{- $selector := dict "matchLabels" (include "weir.selectorLabels" (list . "server") | fromYaml) -}}
 {{- $constraints := list -}}
 {{- range .Values.topologySpreadConstraints -}}
 {{- $constraints = append $constraints (merge (dict) . (dict "labelSelector" $selector)) -}}
 {{- end -}}
-{{- with $constraints }}
+{{- with $constraints -}}
 topologySpreadConstraints:
   {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- end -}}
+{{- end -}}
 
 {{/* Where pods may run: the same for Weir, its test and the Redis for development. */}}
 {{- define "weir.placement" -}}
-{{- range $key := list "nodeSelector" "tolerations" "affinity" }}
-{{- with index $.Values $key }}
-{{ $key }}:
-  {{- toYaml . | nindent 2 }}
-{{- end }}
-{{- end }}
+{{- $placement := dict -}}
+{{- range $key := list "nodeSelector" "tolerations" "affinity" -}}
+{{- with index $.Values $key }}{{ $_ := set $placement $key . }}{{ end -}}
+{{- end -}}
+{{- with $placement }}{{ toYaml . }}{{ end -}}
 {{- end -}}
 
 {{/* Without the chart's version: a newer chart alone restarts no pod. */}}
@@ -208,7 +210,9 @@ spec:
   serviceAccountName: {{ include "weir.serviceAccountName" . }}
   automountServiceAccountToken: {{ .Values.serviceAccount.automount }}
   enableServiceLinks: false
-  {{- include "weir.imagePullSecrets" . | nindent 2 }}
+  {{- with include "weir.imagePullSecrets" . }}
+  {{- . | nindent 2 }}
+  {{- end }}
   {{- with .Values.podSecurityContext }}
   securityContext:
     {{- toYaml . | nindent 4 }}
@@ -222,15 +226,17 @@ spec:
     {{- toYaml . | nindent 4 }}
   {{- end }}
   containers:
-    - {{- include "weir.container" . | nindent 6 }}
+    - {{ include "weir.container" . | indent 6 | trim }}
     {{- with .Values.extraContainers }}
     {{- toYaml . | nindent 4 }}
     {{- end }}
   volumes:
     {{- include "weir.volumes" . | nindent 4 }}
-  {{- include "weir.placement" . | nindent 2 }}
-  {{- if eq .Values.mode "deployment" }}
-  {{- include "weir.topologySpread" . | nindent 2 }}
+  {{- with include "weir.placement" . }}
+  {{- . | nindent 2 }}
+  {{- end }}
+  {{- with include "weir.topologySpread" . }}
+  {{- . | nindent 2 }}
   {{- end }}
 {{- end -}}
 
@@ -238,7 +244,7 @@ spec:
 patch of the ConfigMap. */}}
 {{- define "weir.sidecar" -}}
 initContainers:
-  - {{- include "weir.container" . | nindent 4 }}
+  - {{ include "weir.container" . | indent 4 | trim }}
 volumes:
   {{- include "weir.volumes" . | nindent 2 }}
 {{- end -}}

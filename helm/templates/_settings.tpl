@@ -109,7 +109,7 @@ log-format: {{ .Values.log.format }}
 {{/* The environment: ours, then settings, then extraEnv, each name once. */}}
 {{- define "weir.env" -}}
 {{- $settings := include "weir.settings.ours" . | fromYaml -}}
-{{- $settings = merge (dict) .Values.settings $settings -}}
+{{- $settings = include "weir.overlay" (list $settings .Values.settings) | fromYaml -}}
 {{- $env := list -}}
 {{- range $name := keys $settings | sortAlpha -}}
 {{- $value := include "weir.text" (index $settings $name) -}}
