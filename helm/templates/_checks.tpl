@@ -79,8 +79,8 @@
 {{- if and (eq $mode "sidecar") (semverCompare "<1.29-0" .Capabilities.KubeVersion.Version) }}
 - 'mode sidecar needs Kubernetes 1.29 or later (native sidecars); this is {{ .Capabilities.KubeVersion.Version }}'
 {{- end }}
-{{- if lt (include "weir.terminationGracePeriodSeconds" . | int) (add (int .Values.drain.delaySeconds) (int .Values.drain.maxSeconds) | int) }}
-- 'terminationGracePeriodSeconds ({{ .Values.terminationGracePeriodSeconds }}) is shorter than drain.delaySeconds + drain.maxSeconds ({{ add (int .Values.drain.delaySeconds) (int .Values.drain.maxSeconds) }}): calls would be cut off'
+{{- if lt (include "weir.terminationGracePeriodSeconds" . | int) (include "weir.drainSeconds" . | int) }}
+- 'terminationGracePeriodSeconds ({{ .Values.terminationGracePeriodSeconds }}) is shorter than drain.delaySeconds + drain.maxSeconds ({{ include "weir.drainSeconds" . }}): calls would be cut off'
 {{- end }}
 {{- end -}}
 
@@ -243,6 +243,7 @@
 {{- range $kind, $enabled := dict "monitoring.coreos.com/v1/ServiceMonitor" $values.metrics.serviceMonitor.enabled
   "monitoring.coreos.com/v1/PodMonitor" $values.metrics.podMonitor.enabled
   "monitoring.coreos.com/v1/PrometheusRule" $values.metrics.prometheusRule.enabled
+  "grafana.integreatly.org/v1beta1/GrafanaDashboard" $values.metrics.dashboards.grafanaOperator.enabled
   "cert-manager.io/v1/Certificate" (and $values.tls.enabled $values.tls.certManager.enabled) }}
 {{- if and $enabled (not (include "weir.hasApi" (list $ $kind))) }}
 - 'the cluster does not know {{ $kind }}, so none was made: install its operator, or set metrics.forceCRDs.'

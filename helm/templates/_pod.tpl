@@ -154,10 +154,13 @@ volumeMounts:
   {{- include "weir.volumeMounts" . | nindent 2 }}
 {{- end -}}
 
+{{- define "weir.drainSeconds" -}}
+{{- add (include "weir.drainDelaySeconds" . | int) (int .Values.drain.maxSeconds) -}}
+{{- end -}}
+
 {{- define "weir.terminationGracePeriodSeconds" -}}
-{{- $drain := add (int .Values.drain.delaySeconds) (int .Values.drain.maxSeconds) 5 -}}
 {{- if kindIs "invalid" .Values.terminationGracePeriodSeconds -}}
-{{- $drain -}}
+{{- add (include "weir.drainSeconds" . | int) 5 -}}
 {{- else -}}
 {{- int .Values.terminationGracePeriodSeconds -}}
 {{- end -}}

@@ -4,6 +4,14 @@
 {{- if include "weir.redisAddresses" . }}redis{{ else }}memory{{ end -}}
 {{- end -}}
 
+{{- define "weir.drainDelaySeconds" -}}
+{{- if kindIs "invalid" .Values.drain.delaySeconds -}}
+{{- ternary 0 5 (eq .Values.mode "sidecar") -}}
+{{- else -}}
+{{- int .Values.drain.delaySeconds -}}
+{{- end -}}
+{{- end -}}
+
 {{- define "weir.settings.listeners" -}}
 {{- $server := .Values.server -}}
 {{- if eq .Values.mode "sidecar" }}
@@ -76,7 +84,7 @@ replicas: {{ include "weir.replicasMax" . }}
 rules-dir: /etc/weir/rules
 enforcement-file: /etc/weir/enforcement/enforcement.yaml
 store: {{ include "weir.store" . }}
-drain-delay: {{ printf "%ds" (int .Values.drain.delaySeconds) }}
+drain-delay: {{ include "weir.drainDelaySeconds" . }}s
 drain-max: {{ printf "%ds" (int .Values.drain.maxSeconds) }}
 log-level: {{ .Values.log.level }}
 log-format: {{ .Values.log.format }}
