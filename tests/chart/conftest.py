@@ -49,7 +49,7 @@ def pytest_unconfigure():
 class Helm:
     def __init__(self, major):
         self.major = major
-        self.program = TOOLS / f"helm{major}" / "helm"
+        self.program = TOOLS / f"helm{major}/helm/helm"
         self.rendered = {}
 
     def run(self, *arguments):

@@ -120,7 +120,7 @@ def test_the_patch_of_a_sidecar_applies(helm4: Helm, tmp_path, case):
         "initContainers": [{"name": "prepare", "image": "shop:1"}]}}
     (tmp_path / "app.yaml").write_text(yaml.safe_dump(app), encoding="utf-8")
     (tmp_path / "weir.yaml").write_text(patch, encoding="utf-8")
-    kubectl = TOOLS / "helm4/kubectl"
+    kubectl = TOOLS / "helm4/kubectl/kubectl"
     if not kubectl.exists():
         pytest.skip("kubectl not found: ./dev setup installs it")
     done = subprocess.run(

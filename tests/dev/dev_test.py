@@ -53,14 +53,16 @@ class Checkout:
         self.program("bin/apt-get", '#!/bin/sh\necho "apt-get $*" >>apt.log\n')
         self.program(".venv/bin/python", PYTEST)
         for venv, name in ((".venv", "python"), (".venv-envoy", "envoy"),
-                           (".venv-valkey", "valkey"), (".venv-redis62", "redis62")):
+                           (".venv-valkey", "valkey"), (".venv-redis62", "redis62"),
+                           (".venv-kubernetes", "kubernetes"), (".venv-node", "node")):
             self.stamp(venv, f".ci/{name}-requirements.txt")
+        self.stamp_npm()
         self.ctest(junit(passed=3))
         self.mutants("2 passed, 0 failed")
         self.write("helm/files/alerts.yaml", "")
         self.write("tests/alerts/some.yaml", "")
         self.program("bin/promtool", "#!/bin/sh\nexit 0\n")
-        for suite in ("package", "conformance", "e2e", "integration", "dashboards"):
+        for suite in ("package", "conformance", "e2e", "integration", "dashboards", "chart"):
             self.pytest(suite, junit(passed=10))
 
     def write(self, name, text):
@@ -80,6 +82,12 @@ class Checkout:
              f"{{ cat {requirements}; /usr/bin/python3 --version; pwd; }} | sha256sum"],
             cwd=self.folder, capture_output=True, text=True, check=True)
         self.write(f"{venv}/.stamp", made.stdout)
+
+    def stamp_npm(self):
+        made = subprocess.run(
+            ["bash", "-c", "cat .ci/npm/package.json .ci/npm/package-lock.json | sha256sum"],
+            cwd=self.folder, capture_output=True, text=True, check=True)
+        self.write(".venv-node/.npm-stamp", made.stdout)
 
     def ctest(self, xml, status=0):
         self.write("ctest.xml", xml)
@@ -181,7 +189,7 @@ class Dev(unittest.TestCase):
         code, output, _ = self.checkout.run("./dev", "help")
         self.assertEqual(code, 0)
         for name in ("setup run build package image test bench e2e soak asan tsan fuzz fmt "
-                     "lint clean help mixin").split():
+                     "lint clean help mixin test-chart").split():
             self.assertRegex(output, rf"(?m)^  {name} ")
         code, output, _ = self.checkout.run("./dev", "tset")
         self.assertEqual(code, 1)
