@@ -1,0 +1,68 @@
+"""Fixtures of the documents' suite: what a page shows is run against the real program.
+
+WEIR_BINARY names the program (default: the release build), WEIR_ENVOY an Envoy 1.40.
+"""
+
+import os
+import pathlib
+import shutil
+import sys
+
+import pytest
+
+FOLDER = pathlib.Path(__file__).resolve().parent
+REPOSITORY = FOLDER.parent.parent
+# Starting the program is shared with the conformance suite, starting Redis with the integration
+# suite.
+sys.path += [str(FOLDER.parent / "conformance"), str(FOLDER.parent / "integration")]
+
+import cases  # noqa: E402
+import program  # noqa: E402
+import redis_server  # noqa: E402
+
+
+@pytest.fixture(scope="session")
+def binary():
+    path = os.environ.get("WEIR_BINARY", str(REPOSITORY / "build" / "release" / "weir"))
+    if not os.access(path, os.X_OK):
+        pytest.fail(f"no program at {path}: build it, or set WEIR_BINARY", pytrace=False)
+    return os.path.abspath(path)
+
+
+@pytest.fixture(scope="session")
+def envoy_binary():
+    path = os.environ.get("WEIR_ENVOY", str(REPOSITORY / ".venv-envoy" / "bin" / "envoy"))
+    if not os.access(path, os.X_OK):
+        pytest.skip(f"no Envoy at {path}: run ./dev setup, or set WEIR_ENVOY")
+    return os.path.abspath(path)
+
+
+@pytest.fixture
+def start_weir(binary, tmp_path):
+    """start_weir(flag, …): the program with the rules of docs/example/rules."""
+    started = []
+
+    def start(*flags):
+        folder = tmp_path / f"weir{len(started)}"
+        shutil.copytree(REPOSITORY / "docs" / "example" / "rules", folder / "rules")
+        started.append(program.Program(binary, folder, cases.Setup(flags=flags)))
+        return started[-1]
+    yield start
+    for weir in started:
+        weir.stop()
+
+
+@pytest.fixture
+def weir(start_weir):
+    return start_weir()
+
+
+@pytest.fixture
+def redis():
+    """The port of a Redis of this test."""
+    executable = redis_server.find()
+    if executable is None:
+        pytest.skip("redis-server is not installed: run ./dev setup")
+    server = redis_server.Redis(executable)
+    yield server.port
+    server.close()

@@ -1,0 +1,103 @@
+"""No page names a metric, a setting or a file that does not exist."""
+
+import functools
+import re
+import subprocess
+
+import pytest
+
+import pages
+
+PATHS = [path for path in pages.paths() if not path.is_relative_to(pages.REPOSITORY / "tests")]
+
+# Being built: settings and metrics that pages may name before the program has them.
+SOON_FLAGS = re.compile(
+    r"--(?:(?:grpc-tls|http-tls|deny-log)-[a-z-]+|enforcement-file|show-keys)")
+SOON_METRICS = re.compile(r"weir_(?:enforcement_off|tls_[a-z_]+|topk_[a-z_]+)")
+
+# Options of other programs that pages show.
+OTHERS = {
+    "curl": {"--retry", "--retry-delay", "--retry-connrefused"},
+    "protoc": {"--proto_path", "--go_out", "--go-grpc_out"},
+    "Envoy": {"--mode", "--concurrency"},
+    "GoogleTest and its benchmarks": {"--gtest_filter", "--benchmark_filter"},
+    "pip, npm": {"--prefix"},
+}
+
+
+def sources(*folders):
+    return [path for folder in folders for path in sorted((pages.REPOSITORY / folder).rglob("*"))
+            if path.suffix in (".cc", ".h", ".py") and path.is_file()]
+
+
+@functools.cache
+def metrics():
+    """Every name of a metric that the program holds, and what Prometheus makes of histograms."""
+    found = set()
+    for path in sources("limiter"):
+        found.update(re.findall(r"\"((?:weir|ratelimit)_[a-z0-9_]+)\"", path.read_text()))
+    return found | {name + part for name in found for part in ("_bucket", "_sum", "_count")}
+
+
+@functools.cache
+def programs():
+    """weir_grpc_load and its like: targets of the build, not metrics."""
+    text = "".join(path.read_text() for path in pages.REPOSITORY.rglob("CMakeLists.txt"))
+    return set(re.findall(r"\bweir_[a-z0-9_]+", text))
+
+
+@functools.cache
+def own_options():
+    """Options of the project's own tools: those of bench, tests and its scripts."""
+    text = "".join(path.read_text(errors="replace") for path in sources("bench", "tests/sim", "limiter/tools"))
+    taken = re.findall(r"\bTake\w*\(\"([a-z-]+)\"", text)
+    return {f"--{name}" for name in taken} | set(re.findall(r"--[a-z][a-z0-9_-]+", text))
+
+
+@pytest.fixture(scope="module")
+def flags(binary):
+    """What `weir help COMMAND` says."""
+    text = "".join(subprocess.run([binary, "help", command], capture_output=True, text=True,
+                                  check=True).stdout
+                   for command in ("serve", "validate", "explain", "check", "version"))
+    return set(re.findall(r"--[a-z][a-z0-9-]+", text))
+
+
+def unknown_metrics(text):
+    for found in re.finditer(r"(?<![\w/:.-])weir_[a-z0-9_]+(?![\w/:-]*\.(?:cc|h|py|md))", text):
+        name = found[0]
+        if name.endswith("_") or text[found.end():].startswith(("*", "…")):
+            known = any(metric.startswith(name) for metric in metrics())  # a family of metrics
+        else:
+            known = name in metrics() | programs() or bool(SOON_METRICS.fullmatch(name))
+        if not known:
+            yield name
+
+
+def unknown_flags(text, flags):
+    known = set().union(flags, own_options(), *OTHERS.values())
+    for name in re.findall(r"(?<![\w-])--[a-z][a-z0-9_-]*[a-z0-9]", text):
+        if name not in known and not SOON_FLAGS.fullmatch(name):
+            yield name
+
+
+def by_path(paths):
+    return pytest.mark.parametrize("path", paths,
+                                   ids=lambda path: str(path.relative_to(pages.REPOSITORY)))
+
+
+@by_path(PATHS)
+def test_metrics_exist(path):
+    assert not sorted(set(unknown_metrics(path.read_text())))
+
+
+@by_path(PATHS)
+def test_flags_exist(path, flags):
+    assert not sorted(set(unknown_flags(path.read_text(), flags)))
+
+
+def test_what_does_not_exist_would_be_seen(flags):
+    text = "`weir_decisions_totals` weir_keys weir_lease_hits_* weir_leases_* weir_grpc_load"
+    assert list(unknown_metrics(text)) == ["weir_decisions_totals", "weir_leases_"]
+    assert list(unknown_flags("--rules-dirs --rules-dir=a `--store-wait`", flags)) == [
+        "--rules-dirs"]
