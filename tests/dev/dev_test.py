@@ -190,7 +190,7 @@ class Dev(unittest.TestCase):
         code, output, _ = self.checkout.run("./dev", "help")
         self.assertEqual(code, 0)
         for name in ("setup run build package image test bench e2e soak asan tsan fuzz fmt "
-                     "lint clean help mixin test-chart").split():
+                     "lint clean help mixin test-chart docs-go").split():
             self.assertRegex(output, rf"(?m)^  {name} ")
         code, output, _ = self.checkout.run("./dev", "tset")
         self.assertEqual(code, 1)

@@ -21,6 +21,19 @@ import program  # noqa: E402
 import redis_server  # noqa: E402
 
 
+def pytest_addoption(parser):
+    parser.addoption("--slow", action="store_true", help="only what ./dev docs-go runs")
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "slow: takes minutes at its first run")
+
+
+def pytest_collection_modifyitems(config, items):
+    wanted = config.getoption("--slow")
+    items[:] = [item for item in items if bool(item.get_closest_marker("slow")) == wanted]
+
+
 @pytest.fixture(scope="session")
 def binary():
     path = os.environ.get("WEIR_BINARY", str(REPOSITORY / "build" / "release" / "weir"))
@@ -49,7 +62,8 @@ def start_weir(binary, tmp_path):
         return started[-1]
     yield start
     for weir in started:
-        weir.stop()
+        if weir.running():
+            weir.stop()
 
 
 @pytest.fixture

@@ -160,7 +160,7 @@ def test_each_mark_is_understood():
 
 
 # Pages of which every block runs, or says why it does not.
-WHOLE = ("README.md", "docs/rules.md", "docs/weir.v1.md")
+WHOLE = ("README.md", "docs/clients.md", "docs/rules.md", "docs/weir.v1.md")
 
 
 @pytest.mark.parametrize("name", WHOLE)

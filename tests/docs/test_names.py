@@ -18,10 +18,11 @@ SOON_METRICS = re.compile(r"weir_(?:enforcement_off|tls_[a-z_]+|topk_[a-z_]+)")
 # Options of other programs that pages show.
 OTHERS = {
     "curl": {"--retry", "--retry-delay", "--retry-connrefused"},
-    "protoc": {"--proto_path", "--go_out", "--go-grpc_out"},
+    "protoc": {"--cpp_out", "--grpc_out", "--plugin", "--python_out", "--grpc_python_out",
+               "--go_out", "--go_opt", "--go-grpc_out", "--go-grpc_opt"},
+    "pkg-config": {"--cflags", "--libs"},
     "Envoy": {"--mode", "--concurrency"},
     "GoogleTest and its benchmarks": {"--gtest_filter", "--benchmark_filter"},
-    "pip, npm": {"--prefix"},
 }
 
 
@@ -49,9 +50,10 @@ def programs():
 @functools.cache
 def own_options():
     """Options of the project's own tools: those of bench, tests and its scripts."""
-    text = "".join(path.read_text(errors="replace") for path in sources("bench", "tests/sim", "limiter/tools"))
+    text = "".join(path.read_text() for path in sources("bench", "tests/sim", "limiter/tools"))
+    written = re.findall(r"--[a-z][a-z0-9_-]+", text)
     taken = re.findall(r"\bTake\w*\(\"([a-z-]+)\"", text)
-    return {f"--{name}" for name in taken} | set(re.findall(r"--[a-z][a-z0-9_-]+", text))
+    return {*written, *(f"--{name}" for name in taken)}
 
 
 @pytest.fixture(scope="module")
