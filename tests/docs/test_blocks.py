@@ -48,12 +48,16 @@ class Shell:
         (folder / "docs").symlink_to(pages.REPOSITORY / "docs")
 
     def run(self, text):
-        """Ends with the block; what it started in the background ends with it."""
+        """Ends with the block; what it started in the background ends with it. Its output names the
+        ports as the page does."""
         for documented, port in self._ports.items():
             text = re.sub(rf"\b{documented}\b", str(port), text)
         path = f"{self._folder / 'bin'}:{os.environ['PATH']}"
-        return run(["bash", "-euo", "pipefail", "-c", f"trap '{END}' EXIT\n{text}"],
+        done = run(["bash", "-euo", "pipefail", "-c", f"trap '{END}' EXIT\n{text}"],
                    cwd=self._folder, env=program.environment({"PATH": path}))
+        for documented, port in self._ports.items():
+            done.stdout = re.sub(rf"\b{port}\b", str(documented), done.stdout)
+        return done
 
 
 def ports_of(weir):
@@ -160,7 +164,7 @@ def test_each_mark_is_understood():
 
 
 # Pages of which every block runs, or says why it does not.
-WHOLE = ("README.md", "docs/clients.md", "docs/rules.md", "docs/weir.v1.md")
+WHOLE = ("README.md", "docs/clients.md", "docs/migration.md", "docs/rules.md", "docs/weir.v1.md")
 
 
 @pytest.mark.parametrize("name", WHOLE)

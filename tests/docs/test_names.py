@@ -20,6 +20,8 @@ OTHERS = {
     "curl": {"--retry", "--retry-delay", "--retry-connrefused"},
     "protoc": {"--cpp_out", "--grpc_out", "--plugin", "--python_out", "--grpc_python_out",
                "--go_out", "--go_opt", "--go-grpc_out", "--go-grpc_opt"},
+    "redis-cli": {"--scan"},
+    "Limitador": {"--rate-limit-headers", "--validate"},
     "pkg-config": {"--cflags", "--libs"},
     "Envoy": {"--mode", "--concurrency"},
     "GoogleTest and its benchmarks": {"--gtest_filter", "--benchmark_filter"},
@@ -78,8 +80,13 @@ def unknown_metrics(text):
 
 def unknown_flags(text, flags):
     known = set().union(flags, own_options(), *OTHERS.values())
-    for name in re.findall(r"(?<![\w-])--[a-z][a-z0-9_-]*[a-z0-9]", text):
-        if name not in known and not SOON_FLAGS.fullmatch(name):
+    for found in re.finditer(r"(?<![\w-])--[a-z][a-z0-9_-]*[a-z0-9]", text):
+        name = found[0]
+        if text[found.end():].startswith("-…"):  # all that begin so
+            exists = any(flag.startswith(name + "-") for flag in known)
+        else:
+            exists = name in known or SOON_FLAGS.fullmatch(name)
+        if not exists:
             yield name
 
 
