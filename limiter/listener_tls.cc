@@ -1,6 +1,5 @@
 #include "limiter/listener_tls.h"
 
-#include <openssl/ssl.h>
 #include <spdlog/spdlog.h>
 
 #include <cstdint>
@@ -33,20 +32,17 @@ CertificateEvents EventsOf(const std::string& listener) {
 }  // namespace
 
 absl::Status ListenerTls::Load(const Settings& settings) {
-  const bool only_13 = settings.grpc_tls_min_version == TlsVersion::k13;
   if (!settings.grpc_tls_cert.empty()) {
     const CertificateFiles files = {{"grpc-tls-cert", settings.grpc_tls_cert},
                                     {"grpc-tls-key", settings.grpc_tls_key},
                                     {"grpc-tls-client-ca", settings.grpc_tls_client_ca}};
-    grpc_ = std::make_unique<CertificateSource>(
-        "grpc", files, only_13 ? TLS1_3_VERSION : TLS1_2_VERSION, clock_, EventsOf("grpc"));
-    if (only_13) RefuseTls12();
+    grpc_ = std::make_unique<CertificateSource>("grpc", files, clock_, EventsOf("grpc"));
+    if (settings.grpc_tls_min_version == TlsVersion::k13) RefuseTls12();
   }
   if (!settings.http_tls_cert.empty()) {
     const CertificateFiles files = {
         {"http-tls-cert", settings.http_tls_cert}, {"http-tls-key", settings.http_tls_key}, {}};
-    http_ = std::make_unique<CertificateSource>("http", files, TLS1_2_VERSION, clock_,
-                                                EventsOf("http"));
+    http_ = std::make_unique<CertificateSource>("http", files, clock_, EventsOf("http"));
   }
   for (CertificateSource* const source : Sources()) {
     if (absl::Status status = source->Load(); !status.ok()) return status;

@@ -10,7 +10,6 @@
 #include <event2/util.h>
 #include <netdb.h>
 #include <netinet/in.h>
-#include <openssl/ssl.h>
 #include <pthread.h>
 #include <sys/socket.h>
 
@@ -268,7 +267,7 @@ bufferevent* HttpServer::Impl::NewBuffer() {
   if (options_.certificates == nullptr) {
     return bufferevent_socket_new(base_.get(), -1, BEV_OPT_CLOSE_ON_FREE);
   }
-  SSL* const session = SSL_new(options_.certificates->current()->context.get());
+  SSL* const session = NewServerSession(*options_.certificates->current());
   if (session == nullptr) return nullptr;
   bufferevent* const buffer = bufferevent_openssl_socket_new(
       base_.get(), -1, session, BUFFEREVENT_SSL_ACCEPTING, BEV_OPT_CLOSE_ON_FREE);

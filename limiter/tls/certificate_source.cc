@@ -14,11 +14,10 @@ constexpr int64_t kSecondNs = 1'000'000'000;
 
 }  // namespace
 
-CertificateSource::CertificateSource(std::string listener, CertificateFiles files, int version_min,
-                                     Clock& clock, CertificateEvents events)
+CertificateSource::CertificateSource(std::string listener, CertificateFiles files, Clock& clock,
+                                     CertificateEvents events)
     : listener_(std::move(listener)),
       files_(std::move(files)),
-      version_min_(version_min),
       clock_(clock),
       events_(std::move(events)) {}
 
@@ -30,7 +29,7 @@ std::shared_ptr<const Certificates> CertificateSource::current() const {
 absl::Status CertificateSource::Load() {
   absl::StatusOr<CertificateTexts> texts = ReadCertificateFiles(files_);
   if (!texts.ok()) return texts.status();
-  absl::StatusOr<Certificates> loaded = LoadCertificates(*std::move(texts), files_, version_min_);
+  absl::StatusOr<Certificates> loaded = LoadCertificates(*std::move(texts), files_);
   if (!loaded.ok()) return loaded.status();
   Use(*std::move(loaded));
   return absl::OkStatus();
@@ -40,7 +39,7 @@ absl::Status CertificateSource::TakeOver() {
   absl::StatusOr<CertificateTexts> texts = ReadCertificateFiles(files_);
   if (!texts.ok()) return texts.status();
   if (*texts == current()->texts) return absl::OkStatus();
-  absl::StatusOr<Certificates> loaded = LoadCertificates(*std::move(texts), files_, version_min_);
+  absl::StatusOr<Certificates> loaded = LoadCertificates(*std::move(texts), files_);
   if (!loaded.ok()) return loaded.status();
   successes_.fetch_add(1, std::memory_order_relaxed);
   Use(*std::move(loaded));

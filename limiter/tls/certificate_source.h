@@ -28,7 +28,7 @@ struct CertificateEvents {
 class CertificateSource {
  public:
   // `listener` is "grpc" or "http". `clock` outlives the source.
-  CertificateSource(std::string listener, CertificateFiles files, int version_min, Clock& clock,
+  CertificateSource(std::string listener, CertificateFiles files, Clock& clock,
                     CertificateEvents events);
 
   // The first reading. Its error names the setting, the file, the reason and the remedy.
@@ -51,7 +51,6 @@ class CertificateSource {
 
   const std::string listener_;
   const CertificateFiles files_;
-  const int version_min_;
   Clock& clock_;
   const CertificateEvents events_;
   std::string suspected_;  // what the last Poll found wrong

@@ -139,8 +139,10 @@ absl::Status UseKey(const CertificateFiles& files, Certificates& loaded) {
   const Handle<EVP_PKEY, EVP_PKEY_free> key(
       PEM_read_bio_PrivateKey(bio.get(), nullptr, &NoPassword, nullptr));
   if (key == nullptr) {
-    return Bad(file, absl::StrCat("holds no private key that can be read: ", Reason(),
-                                  "; it must be PEM without a password"));
+    const std::string remedy = files.key.path.empty()
+                                   ? "; name the file of the key with " + files.key.setting
+                                   : "; it must be PEM without a password";
+    return Bad(file, absl::StrCat("holds no private key that can be read: ", Reason(), remedy));
   }
   SSL_CTX* const context = loaded.context.get();
   if (SSL_CTX_use_PrivateKey(context, key.get()) == 1 && SSL_CTX_check_private_key(context) == 1) {
@@ -187,14 +189,14 @@ absl::StatusOr<CertificateTexts> ReadCertificateFiles(const CertificateFiles& fi
   return texts;
 }
 
-absl::StatusOr<Certificates> LoadCertificates(CertificateTexts texts, const CertificateFiles& files,
-                                              int version_min) {
+absl::StatusOr<Certificates> LoadCertificates(CertificateTexts texts,
+                                              const CertificateFiles& files) {
   ERR_clear_error();
   Certificates loaded;
   loaded.texts = std::move(texts);
   loaded.context.reset(SSL_CTX_new(TLS_server_method()), SSL_CTX_free);
   if (loaded.context == nullptr ||
-      SSL_CTX_set_min_proto_version(loaded.context.get(), version_min) != 1) {
+      SSL_CTX_set_min_proto_version(loaded.context.get(), TLS1_2_VERSION) != 1) {
     return absl::InternalError("TLS cannot be set up: " + Reason());
   }
   absl::Status status = UseChain(files, loaded);
@@ -202,6 +204,10 @@ absl::StatusOr<Certificates> LoadCertificates(CertificateTexts texts, const Cert
   if (status.ok()) status = UseClientCa(files, loaded);
   if (!status.ok()) return status;
   return loaded;
+}
+
+SSL* NewServerSession(const Certificates& certificates) {
+  return SSL_new(certificates.context.get());
 }
 
 std::string ValidityProblem(const Certificates& certificates, int64_t now_s) {

@@ -48,9 +48,12 @@ struct Certificates {
 
 // Errors name the setting, the file, the reason and the remedy; none holds a secret.
 absl::StatusOr<CertificateTexts> ReadCertificateFiles(const CertificateFiles& files);
-// `files` are where `texts` came from. `version_min` is TLS1_2_VERSION or TLS1_3_VERSION.
-absl::StatusOr<Certificates> LoadCertificates(CertificateTexts texts, const CertificateFiles& files,
-                                              int version_min);
+// `files` are where `texts` came from.
+absl::StatusOr<Certificates> LoadCertificates(CertificateTexts texts,
+                                              const CertificateFiles& files);
+
+// A session of a listener with TLS 1.2 or newer; null if there is no memory.
+SSL* NewServerSession(const Certificates& certificates);
 
 // Why clients will refuse the certificate at this time; empty if they will not.
 std::string ValidityProblem(const Certificates& certificates, int64_t now_s);

@@ -1,18 +1,16 @@
 #include "limiter/tools/client.h"
 
+#include <grpc/support/log.h>
 #include <grpcpp/grpcpp.h>
 
-#include <cerrno>
 #include <chrono>
-#include <cstring>
-#include <fstream>
-#include <iterator>
 #include <memory>
 #include <string>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "limiter/runtime/system_clock.h"
+#include "limiter/tls/certificates.h"
 #include "weir/v1/limiter.grpc.pb.h"
 
 namespace weir {
@@ -29,27 +27,22 @@ absl::Status ToAbsl(const grpc::Status& status) {
   return {static_cast<absl::StatusCode>(status.error_code()), status.error_message()};
 }
 
-absl::Status ReadPem(const char* option, const std::string& path, std::string* content) {
-  if (path.empty()) return absl::OkStatus();
-  errno = 0;
-  std::ifstream stream(path, std::ios::binary);
-  content->assign(std::istreambuf_iterator<char>(stream), {});
-  if (!content->empty()) return absl::OkStatus();
-  return absl::InvalidArgumentError(absl::StrCat(
-      option, ": ", path, " cannot be read: ",
-      errno == 0 ? "it is no file with content" : std::strerror(errno), "; name a PEM file"));
-}
-
 absl::StatusOr<std::shared_ptr<grpc::ChannelCredentials>> CredentialsOf(const ClientTls& tls) {
   if (!tls.on) return grpc::InsecureChannelCredentials();
-  grpc::SslCredentialsOptions options;
-  absl::Status status = ReadPem("--tls-ca", tls.ca, &options.pem_root_certs);
-  if (status.ok()) status = ReadPem("--tls-cert", tls.certificate, &options.pem_cert_chain);
-  if (status.ok()) {
-    status = tls.key.empty() ? ReadPem("--tls-cert", tls.certificate, &options.pem_private_key)
-                             : ReadPem("--tls-key", tls.key, &options.pem_private_key);
+  const CertificateFiles files = {
+      {"--tls-cert", tls.certificate}, {"--tls-key", tls.key}, {"--tls-ca", tls.ca}};
+  const absl::StatusOr<CertificateTexts> texts = ReadCertificateFiles(files);
+  if (!texts.ok()) return texts.status();
+  if (!tls.certificate.empty()) {
+    const absl::Status usable = LoadCertificates(*texts, files).status();
+    if (!usable.ok()) return usable;
   }
-  if (!status.ok()) return status;
+  // What it would log is in the status of the call too.
+  gpr_set_log_function([](gpr_log_func_args*) {});
+  grpc::SslCredentialsOptions options;
+  options.pem_root_certs = texts->client_ca;
+  options.pem_cert_chain = texts->chain;
+  options.pem_private_key = texts->key;
   return grpc::SslCredentials(options);
 }
 

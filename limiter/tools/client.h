@@ -22,7 +22,8 @@ struct ClientTls {
 
 class Client {
  public:
-  // INVALID_ARGUMENT names the option of --tls whose file cannot be read, and why.
+  // `server` is "host:port" or "unix:/path". INVALID_ARGUMENT names the option of TLS whose file
+  // cannot be used, and why.
   static absl::StatusOr<Client> Create(const std::string& server, const ClientTls& tls);
   Client(Client&&) noexcept;
   Client& operator=(Client&&) noexcept;
@@ -38,7 +39,6 @@ class Client {
 
  private:
   struct Impl;
-  // "host:port" or "unix:/path".
   explicit Client(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;
 };

@@ -5,7 +5,7 @@ import re
 
 import tree
 
-ALL = ("algorithms", "core", "store", "config", "rpc", "runtime", "metrics", "grpc", "admin",
+ALL = ("algorithms", "core", "store", "config", "rpc", "runtime", "metrics", "tls", "grpc", "admin",
        "edge", "tools", "proto")
 
 # module: the modules it may include besides itself. Arrows point one way:
@@ -18,9 +18,10 @@ MAY_INCLUDE = {
     "config": ("algorithms", "core", "store"),
     "rpc": ("algorithms", "core", "store", "proto"),
     "metrics": ("algorithms", "core", "store"),
-    "grpc": ("algorithms", "core", "store", "config", "rpc", "proto"),
+    "tls": ("core",),
+    "grpc": ("algorithms", "core", "store", "config", "rpc", "tls", "proto"),
     "edge": ("algorithms", "core", "store", "config", "rpc", "proto"),
-    "admin": ("algorithms", "core", "store", "config", "rpc"),
+    "admin": ("algorithms", "core", "store", "config", "rpc", "tls"),
     "tools": ALL,
     "main": ALL,
     "tests": ALL + ("bench",),
@@ -32,12 +33,12 @@ MAY_INCLUDE = {
 LIBRARIES = {
     "yaml-cpp": (("yaml-cpp/",), {"config"}),
     "protobuf": (("google/protobuf/",), {"rpc", "grpc", "edge", "tools"}),
-    "gRPC": (("grpc/", "grpc++/", "grpcpp/"), {"rpc", "grpc", "tools"}),
+    "gRPC": (("grpc/", "grpc++/", "grpcpp/"), {"rpc", "grpc", "tools", "main"}),
     "prometheus-cpp": (("prometheus/",), {"metrics", "admin"}),
     "libevent": (("event2/", "event.h", "evhttp.h"), {"admin", "edge", "store/redis", "main"}),
     "hiredis": (("hiredis/",), {"store/redis"}),
     "nghttp2": (("nghttp2/",), {"edge"}),
-    "OpenSSL": (("openssl/",), {"config", "edge", "store/redis", "tools", "main"}),
+    "OpenSSL": (("openssl/",), {"config", "edge", "store/redis", "tls", "tools", "main"}),
     "CLI11": (("CLI/",), {"main", "tools"}),
     "spdlog": (("spdlog/",), set(MAY_INCLUDE) - {"algorithms", "core"}),
     "nlohmann-json": (("nlohmann/",), set(MAY_INCLUDE) - {"algorithms", "core", "store"}),

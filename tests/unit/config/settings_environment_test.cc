@@ -19,6 +19,7 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::UnorderedElementsAre;
 
 struct Result {
   std::vector<std::string> errors;  // lines
@@ -80,7 +81,7 @@ constexpr Row kRows[] = {
     {"GRPC_MAX_CONNECTION_AGE", "30", kRefuses, "it must be a duration"},
     {"GRPC_MAX_CONNECTION_AGE_GRACE", "10s", kChanges, "grpc-max-connection-age-grace=10s"},
 
-    {"GRPC_SERVER_USE_TLS", "true", kRefuses, "TLS is not in this build yet"},
+    {"GRPC_SERVER_USE_TLS", "true", kRefuses, "true needs GRPC_SERVER_TLS_CERT"},
     {"GRPC_SERVER_USE_TLS", "false", kNothing, ""},
     {"GRPC_SERVER_USE_TLS", "perhaps", kRefuses, "it must be true or false"},
     {"GRPC_SERVER_TLS_CERT", "/certs/tls.crt", kWarns, kWithoutTls},
@@ -259,10 +260,12 @@ TEST(ReferenceVariablesTable, NamesSettingsThatExist) {
   std::set<std::string_view> names;
   for (const ReferenceVariable& variable : AllReferenceVariables()) {
     EXPECT_TRUE(names.insert(variable.name).second) << variable.name;
-    const bool sets =
-        variable.treatment == Treatment::kSets || variable.treatment == Treatment::kMaps;
-    EXPECT_EQ(FindSetting(variable.setting) != nullptr, sets) << variable.name;
-    EXPECT_EQ(variable.reason.empty(), variable.treatment == Treatment::kSets) << variable.name;
+    const bool plain = variable.treatment == Treatment::kSets ||  // as the setting's own
+                       variable.treatment == Treatment::kNeedsTls;
+    EXPECT_EQ(FindSetting(variable.setting) != nullptr,
+              plain || variable.treatment == Treatment::kMaps)
+        << variable.name;
+    EXPECT_EQ(variable.reason.empty(), plain) << variable.name;
     EXPECT_FALSE(TreatmentText(variable).empty()) << variable.name;
   }
 }
@@ -304,13 +307,34 @@ TEST(SettingsEnvironment, PrometheusTakesItsAddress) {
                                     "HOST:PORT")));
 }
 
+TEST(SettingsEnvironment, TlsIsSetByItsFilesWhereItIsUsed) {
+  Environment variables = {{"GRPC_SERVER_USE_TLS", "true"},
+                           {"GRPC_SERVER_TLS_CERT", "/certs/tls.crt"},
+                           {"GRPC_SERVER_TLS_KEY", "/certs/tls.key"},
+                           {"GRPC_CLIENT_TLS_CACERT", "/certs/ca.crt"},
+                           {"GRPC_CLIENT_TLS_SAN", "envoy"}};
+  const Result started = Start(variables);
+  EXPECT_THAT(started.errors, IsEmpty());
+  EXPECT_THAT(started.warnings, IsEmpty());
+  EXPECT_THAT(
+      started.changes,
+      UnorderedElementsAre("grpc-tls-cert=/certs/tls.crt", "grpc-tls-key=/certs/tls.key",
+                           "grpc-tls-client-ca=/certs/ca.crt", "grpc-tls-client-sans=envoy"));
+  variables["GRPC_SERVER_TLS_CERT"] = "";
+  EXPECT_THAT(Start(variables).errors, ElementsAre(HasSubstr("true needs GRPC_SERVER_TLS_CERT")));
+  variables["WEIR_GRPC_TLS_CERT"] = "/other.crt";
+  EXPECT_THAT(Start(variables).errors, IsEmpty());
+  variables["GRPC_SERVER_USE_TLS"] = "false";
+  EXPECT_THAT(Start(variables).changes, ElementsAre("grpc-tls-cert=/other.crt"));
+}
+
 TEST(SettingsEnvironment, WhatTlsAndXdsNeedMakesNoErrorsOfItsOwn) {
   EXPECT_THAT(Start({{"CONFIG_TYPE", "GRPC_XDS_SOTW"},
                      {"CONFIG_GRPC_XDS_SERVER_URL", "xds:18001"},
                      {"GRPC_SERVER_USE_TLS", "true"},
-                     {"GRPC_SERVER_TLS_CERT", "/certs/tls.crt"}})
+                     {"GRPC_SERVER_TLS_KEY", "/certs/tls.key"}})
                   .errors,
-              ElementsAre(HasSubstr("GRPC_SERVER_USE_TLS"), HasSubstr("CONFIG_TYPE")));
+              UnorderedElementsAre(HasSubstr("GRPC_SERVER_USE_TLS"), HasSubstr("CONFIG_TYPE")));
 }
 
 TEST(SettingsEnvironment, VariablesIgnoredForOneReasonMakeOneWarning) {

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <map>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -145,11 +146,21 @@ TEST(LoadSettings, EverySettingIsAFlagAVariableAndAKey) {
     ASSERT_FALSE(text.empty()) << setting.name;
     const std::string name(setting.name);
     const std::vector<std::string> expected = setting.value.print(changed);
-    const Start flag{"weir", {"--" + name + "=" + text}, {}, ""};
+    // What some mean nothing without.
+    std::map<std::string, std::string> others = {
+        {"grpc-tls-cert", "a"}, {"grpc-tls-client-ca", "a"}, {"http-tls-cert", "a"}};
+    others.erase(name);
+    Environment given;
+    if (name.find("tls") != std::string::npos) {
+      for (const auto& [other, value] : others) given[NativeVariable(other)] = value;
+    }
+    const Start flag{"weir", {"--" + name + "=" + text}, given, ""};
     EXPECT_EQ(setting.value.print(LoadOk(flag).settings), expected) << name;
-    const Start variable{"weir", {}, {{NativeVariable(name), text}}, ""};
+    Environment with = given;
+    with[NativeVariable(name)] = text;
+    const Start variable{"weir", {}, with, ""};
     EXPECT_EQ(setting.value.print(LoadOk(variable).settings), expected) << name;
-    const Start key{"weir", {"--config=weir.yaml"}, {}, name + ": \"" + text + "\"\n"};
+    const Start key{"weir", {"--config=weir.yaml"}, given, name + ": \"" + text + "\"\n"};
     EXPECT_EQ(setting.value.print(LoadOk(key).settings), expected) << name;
   }
 }

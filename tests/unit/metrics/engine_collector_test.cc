@@ -344,8 +344,10 @@ TEST(EngineCollector, ConfigurationFollowsEachLoad) {
 TEST(EngineCollector, ListenersAreAskedAndMayBeAbsent) {
   Tested tested;
   const Scrape without = tested.Get();
-  for (const char* family : {"weir_inflight_requests", "weir_connections",
-                             "weir_http_rejected_total", "weir_streams_rejected_total"}) {
+  for (const char* family :
+       {"weir_inflight_requests", "weir_connections", "weir_http_rejected_total",
+        "weir_streams_rejected_total", "weir_tls_cert_expiry_timestamp_seconds",
+        "weir_tls_reloads_total", "weir_tls_clients_refused_total"}) {
     EXPECT_EQ(without.Count(family), 0) << family;
   }
   EngineCollectorOptions options;
@@ -360,7 +362,17 @@ TEST(EngineCollector, ListenersAreAskedAndMayBeAbsent) {
     return std::vector<ReasonCount>{{"body", 5}, {"headers", 0}};
   };
   options.listeners.streams_rejected = [] { return std::vector<ReasonCount>{{"reflection", 6}}; };
+  options.listeners.tls = [] {
+    return std::vector<TlsStatus>{{"grpc", 1'800'000'000, 7, 8}, {"http", 1'900'000'000, 0, 9}};
+  };
+  options.listeners.tls_clients_refused = [] { return uint64_t{10}; };
   const Scrape scrape = tested.Get(options);
+  EXPECT_EQ(scrape.Of(R"(weir_tls_cert_expiry_timestamp_seconds{listener="grpc"})"), 1'800'000'000);
+  EXPECT_EQ(scrape.Of(R"(weir_tls_cert_expiry_timestamp_seconds{listener="http"})"), 1'900'000'000);
+  EXPECT_EQ(scrape.Of(R"(weir_tls_reloads_total{listener="grpc",result="success"})"), 7);
+  EXPECT_EQ(scrape.Of(R"(weir_tls_reloads_total{listener="grpc",result="failure"})"), 8);
+  EXPECT_EQ(scrape.Of(R"(weir_tls_reloads_total{listener="http",result="failure"})"), 9);
+  EXPECT_EQ(scrape.Of("weir_tls_clients_refused_total"), 10);
   EXPECT_EQ(scrape.Of("weir_inflight_requests"), 3);
   EXPECT_EQ(scrape.Of("weir_connections"), 4);
   EXPECT_EQ(scrape.Of(R"(weir_http_rejected_total{reason="body"})"), 5);

@@ -78,6 +78,8 @@ std::string FullScrape(bool reference_families) {
   collector.listeners.connections = [] { return uint64_t{1}; };
   collector.listeners.http_rejected = [] { return std::vector<ReasonCount>{{"body", 1}}; };
   collector.listeners.streams_rejected = [] { return std::vector<ReasonCount>{{"reflection", 1}}; };
+  collector.listeners.tls = [] { return std::vector<TlsStatus>{{"grpc", 1, 1, 1}}; };
+  collector.listeners.tls_clients_refused = [] { return uint64_t{1}; };
   collector.reference_families = reference_families;
   collector.tags = {{"env", "prod"}};
   Scrape scrape = tested.Get(collector);
@@ -97,7 +99,7 @@ TEST_F(Promtool, SaysNothingAboutWeirsFamilies) {
        {"weir_decisions_total", "weir_hits_total", "weir_near_limit_total",
         "weir_overflow_decisions_total", "weir_unmatched_total", "weir_request_duration_seconds",
         "weir_http_rejected_total", "weir_streams_rejected_total", "weir_config_info",
-        "process_start_time_seconds"}) {
+        "weir_tls_cert_expiry_timestamp_seconds", "process_start_time_seconds"}) {
     EXPECT_NE(text.find("# TYPE " + std::string(family) + " "), std::string::npos) << family;
   }
   const Ran ran = CheckMetrics(text);
