@@ -162,3 +162,19 @@ def config_for():
 @pytest.fixture
 def config(weir, config_for):
     return config_for(weir)
+
+
+_REPORT = []
+
+
+@pytest.fixture(scope="session")
+def report():
+    """Takes what a test measured: it is printed after the run, whether the test passed or not."""
+    return lambda name, text: _REPORT.append(f"{name}: {text}")
+
+
+def pytest_terminal_summary(terminalreporter):
+    if _REPORT:
+        terminalreporter.section("measured")
+        for line in _REPORT:
+            terminalreporter.write_line(line)

@@ -6,6 +6,8 @@ import time
 
 import pytest
 
+import changes
+import load
 import program
 import resp
 import rules
@@ -53,6 +55,47 @@ def test_password_rotation(start_redis, start_fleet, api, stubs_folder, tmp_path
     # What still had the old password is refused; Redis closed its connections.
     late = start_fleet(redis.address, "--redis-user=weir", "--redis-password=old", nodes=1)
     assert sources(api, late.programs[0], 5) == [scenario.POLICY] * 5
+
+
+def test_password_file_rotation(start_redis, start_fleet, api, stubs_folder, tmp_path, report,
+                                scale):
+    """The documented way with a password file, time and again: add the new password, swap the file,
+    remove the old one. No request fails, and the next connection takes the new password."""
+    rounds = max(3, round(2 * scale))
+    redis = start_redis()
+    redis.call("ACL", "SETUSER", "weir", "on", ">p0", "~*", "&*", "+@all")
+    file = tmp_path / "password"
+    file.write_text("p0\n")
+    # This is about passwords, not about how busy the machine is.
+    fleet = start_fleet(redis.address, "--redis-user=weir", f"--redis-password-file={file}",
+                        "--store-wait=2s", "--redis-isolate-after=5s")
+    fleet.wait_ready()
+    with scenario.Scenario(fleet, stubs_folder, tmp_path, "rotation", report) as run:
+        began = time.monotonic()
+        for i in range(1, rounds + 1):
+            redis.call("ACL", "SETUSER", "weir", f">p{i}")
+            changes.write(file, f"p{i}\n")
+            redis.call("ACL", "SETUSER", "weir", f"<p{i - 1}")
+            time.sleep(0.5)
+        rotated_ns = time.monotonic_ns()
+        seconds = time.monotonic() - began
+        # Connections outlive passwords: only new ones prove that the file is read again.
+        before = fleet.totals("weir_redis_reconnects_total")
+        redis.call("CLIENT", "KILL", "USER", "weir")
+        program.poll(lambda: all(now > then for now, then in zip(
+            fleet.totals("weir_redis_reconnects_total"), before)) and fleet.connected(), 10,
+            "new connections")
+        took_ms = (time.monotonic_ns() - rotated_ns) / scenario.MS
+        time.sleep(0.5)
+    run.judge_admitted()
+    during = [r for r in run.records if r.end_ns < rotated_ns]
+    assert not [r for r in during if r.source == load.UNAVAILABLE]
+    asked = [r for r in run.of(rules.PROBE) if r.end_ns < rotated_ns]
+    by_store = [r for r in asked if r.source == scenario.STORE]
+    assert len(by_store) >= 0.95 * len(asked), "Redis was not used while the password changed"
+    report("password rotation", f"{rounds} rotations in {seconds:.1f} s, {len(run.records)} calls, "
+           f"{len(during) / (seconds + scenario.SETTLE_S):.0f} a second, none failed; all nodes "
+           f"connected {took_ms:.0f} ms after their connections were closed")
 
 
 def test_the_documented_account_is_enough(start_redis, start_fleet, api):

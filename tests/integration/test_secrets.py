@@ -97,9 +97,10 @@ def test_errors_about_urls_show_no_password(url, name, binary, tmp_path):
     file = tmp_path / "weir.yaml"
     file.write_text(f"{name}: {json.dumps(url)}\n")
     extra = ["--redis-per-second=true", "--store=redis"]
-    for given, env in (([f"--{name}={url}"], {}), ([], {variable(name): url}),
-                       ([f"--config={file}"], {}), (["--redis-type=cluster", f"--{name}={url}"], {}),
-                       (["--redis-type=sentinel", f"--{name}={url}"], {})):
+    flag = f"--{name}={url}"
+    for given, env in (([flag], {}), ([], {variable(name): url}), ([f"--config={file}"], {}),
+                       (["--redis-type=cluster", flag], {}),
+                       (["--redis-type=sentinel", flag], {})):
         _, output = run(binary, "--print-config", *extra, *given, env=env)
         assert output
         assert_clean(output, given or env)

@@ -6,7 +6,7 @@ import re
 import tree
 
 ALL = ("algorithms", "core", "store", "config", "rpc", "runtime", "metrics", "tls", "grpc", "admin",
-       "edge", "tools", "proto")
+       "edge", "operations", "tools", "proto")
 
 # module: the modules it may include besides itself. Arrows point one way:
 # algorithms <- core <- store <- {config, rpc} <- {grpc, admin, metrics, edge} <- {tools, main}.
@@ -22,6 +22,7 @@ MAY_INCLUDE = {
     "grpc": ("algorithms", "core", "store", "config", "rpc", "tls", "proto"),
     "edge": ("algorithms", "core", "store", "config", "rpc", "proto"),
     "admin": ("algorithms", "core", "store", "config", "rpc", "tls"),
+    "operations": ("algorithms", "core", "store", "config", "metrics"),
     "tools": ALL,
     "main": ALL,
     "tests": ALL + ("bench",),

@@ -1,4 +1,4 @@
-#include "limiter/enforcement.h"
+#include "limiter/operations/enforcement.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -6,7 +6,7 @@
 #include <functional>
 #include <string>
 
-#include "limiter/logging.h"
+#include "limiter/operations/logging.h"
 #include "tests/support/engine_harness.h"
 #include "tests/unit/config/temp_folder.h"
 

@@ -1,7 +1,7 @@
-#include "limiter/logging.h"
+#include "limiter/operations/logging.h"
 
 #include <spdlog/pattern_formatter.h>
-#include <spdlog/sinks/base_sink.h>
+#include <spdlog/sinks/sink.h>
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
 
@@ -10,13 +10,13 @@
 #include <cstddef>
 #include <limits>
 #include <memory>
-#include <mutex>
 #include <nlohmann/json.hpp>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
-#include "limiter/log_repeats.h"
+#include "limiter/core/mutex.h"
+#include "limiter/operations/log_repeats.h"
 
 namespace weir {
 namespace {
@@ -48,33 +48,32 @@ class Message final : public spdlog::custom_flag_formatter {
 };
 
 // Leaves repeats out on the way to another sink.
-class RepeatSink final : public spdlog::sinks::base_sink<std::mutex> {
+class RepeatSink final : public spdlog::sinks::sink {
  public:
   explicit RepeatSink(spdlog::sink_ptr out) : out_(std::move(out)) {}
 
   void Expire(int64_t wall_ns) {
-    const std::lock_guard<std::mutex> lock(mutex_);
+    MutexLock lock(mutex_);
     ExpireLocked(wall_ns);
   }
 
- protected:
-  void sink_it_(const spdlog::details::log_msg& message) override {
-    const int64_t wall_ns = WallNs(message.time);
-    ExpireLocked(wall_ns);
+  void log(const spdlog::details::log_msg& message) override {
+    const int64_t wall_ns =
+        std::chrono::duration_cast<std::chrono::nanoseconds>(message.time.time_since_epoch())
+            .count();
     const std::string_view text(message.payload.data(), message.payload.size());
+    MutexLock lock(mutex_);
+    ExpireLocked(wall_ns);
     if (repeats_.Pass(message.level, text, wall_ns)) out_->log(message);
   }
-  void flush_() override { out_->flush(); }
-  void set_formatter_(std::unique_ptr<spdlog::formatter> formatter) override {
+  void flush() override { out_->flush(); }
+  void set_pattern(const std::string& pattern) override { out_->set_pattern(pattern); }
+  void set_formatter(std::unique_ptr<spdlog::formatter> formatter) override {
     out_->set_formatter(std::move(formatter));
   }
 
  private:
-  static int64_t WallNs(spdlog::log_clock::time_point time) {
-    return std::chrono::duration_cast<std::chrono::nanoseconds>(time.time_since_epoch()).count();
-  }
-
-  void ExpireLocked(int64_t wall_ns) {
+  void ExpireLocked(int64_t wall_ns) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     for (const LogRepeats::Line& line : repeats_.Expire(wall_ns)) {
       out_->log({spdlog::source_loc(), "weir", static_cast<spdlog::level::level_enum>(line.level),
                  line.text});
@@ -82,7 +81,8 @@ class RepeatSink final : public spdlog::sinks::base_sink<std::mutex> {
   }
 
   const spdlog::sink_ptr out_;
-  LogRepeats repeats_;
+  Mutex mutex_;
+  LogRepeats repeats_ ABSL_GUARDED_BY(mutex_);
 };
 
 std::shared_ptr<RepeatSink>& Repeats() {

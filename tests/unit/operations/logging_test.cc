@@ -1,4 +1,4 @@
-#include "limiter/logging.h"
+#include "limiter/operations/logging.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -1,4 +1,4 @@
-#include "limiter/enforcement.h"
+#include "limiter/operations/enforcement.h"
 
 #include <spdlog/spdlog.h>
 

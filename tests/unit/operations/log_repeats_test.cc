@@ -1,4 +1,4 @@
-#include "limiter/log_repeats.h"
+#include "limiter/operations/log_repeats.h"
 
 #include <gtest/gtest.h>
 
