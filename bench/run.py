@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Runs the benchmarks and prints the numbers that README.md quotes.
 
-    bench/run.py                 all parts, in about three minutes
-    bench/run.py engine memory   only these: engine, memory, start, transport, leased, redis,
-                                 redis-memory
+    bench/run.py                 all parts, in about four minutes
+    bench/run.py engine memory   only these: engine, memory, start, metrics, transport, leased,
+                                 redis, redis-memory
 
 Ratios are against something in the same run; times are costs of one operation. Nothing here is a
 test: numbers of a busy machine are printed all the same, with what else was running.
@@ -74,6 +74,12 @@ def start():
           f"({min(times_ms):.0f} to {max(times_ms):.0f}), "
           f"idle RSS {resident_kib / 1024:.1f} MiB")
     return 0
+
+
+def metrics():
+    """A scrape of 10,000 series, decisions meanwhile, and a Weir that nobody asks."""
+    title("metrics: cost of a scrape, p99 during scrapes (ratio), idle processor time")
+    return run([sys.executable, "bench/metrics.py", BUILD])
 
 
 def transport():
@@ -175,8 +181,8 @@ def compare_with_redis_benchmark(socket, command):
     return 0
 
 
-PARTS = {"engine": engine, "memory": memory, "start": start, "transport": transport,
-         "leased": leased, "redis": redis, "redis-memory": redis_memory}
+PARTS = {"engine": engine, "memory": memory, "start": start, "metrics": metrics,
+         "transport": transport, "leased": leased, "redis": redis, "redis-memory": redis_memory}
 
 
 def main():
