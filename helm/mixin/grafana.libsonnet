@@ -7,7 +7,6 @@ local variable(name, label, query, all) = {
   label: label,
   type: 'query',
   datasource: datasource,
-  definition: query,
   query: { query: query, refId: name },
   refresh: 2,  // with the time range: an instance of yesterday is found when yesterday is shown
   sort: 1,
@@ -137,6 +136,8 @@ local place(panels, i=0, x=0, y=0, height=0) =
       includeVars: true,
       keepTime: true,
       targetBlank: false,
+      icon: 'external link',
+      tooltip: '',
     }],
     templating: {
       list: [{
@@ -144,7 +145,6 @@ local place(panels, i=0, x=0, y=0, height=0) =
         label: 'Data source',
         type: 'datasource',
         query: 'prometheus',
-        current: {},
         options: [],
         regex: '',
         refresh: 1,
