@@ -101,7 +101,6 @@ def scene(programs, tmp_path_factory):
         ending(scenes.Visitors(envoy))
         scenes.bad_day(redis, shared, alone, envoy, server)
 
-
         def run(command, weir):
             """A command of a runbook, about this instance."""
             return scenes.run(command, {
