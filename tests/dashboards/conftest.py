@@ -88,7 +88,10 @@ def scene(programs, tmp_path_factory):
                   for i, flags in enumerate(((), ("--compat=ratelimit",)))]
         alone = ending(scenes.start_weir(programs.weir, folder / "alone", "--store=memory",
                                          f"--keys-max={scenes.KEYS_MAX}"))
-        weirs = [*shared, alone]
+        guarded = ending(scenes.start_weir(programs.weir, folder / "guarded",
+                                           *scenes.guards(folder / "guards")))
+        busy = [*shared, alone]
+        weirs = [*busy, guarded]
         asked = bootstrap.Bootstrap(int(shared[0].addresses["grpc"].rpartition(":")[2]),
                                     program.free_port())
         asked.rate_limit_filter.update(failure_mode_deny=False, timeout="0.05s")
@@ -97,7 +100,7 @@ def scene(programs, tmp_path_factory):
         server = ending(prometheus.Prometheus(programs.prometheus, folder, {
             "weir": ("/metrics", [*(weir.addresses["http"] for weir in weirs), dead]),
             "envoy": ("/stats/prometheus", [f"127.0.0.1:{envoy.admin_port}"])}))
-        ending(scenes.Callers(api, [weir.addresses["grpc"] for weir in weirs]))
+        ending(scenes.Callers(api, [weir.addresses["grpc"] for weir in busy]))
         ending(scenes.Visitors(envoy))
         scenes.bad_day(redis, shared, alone, envoy, server)
 

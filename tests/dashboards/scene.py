@@ -1,5 +1,6 @@
 """A small fleet on its bad day: Weirs that share a Redis which stalls, one alone whose table is
-full and whose rules are refused, an Envoy that loses its Weir, and callers that make mistakes."""
+full and whose rules are refused, one whose certificate ends soon and which denies nothing, an Envoy
+that loses its Weir, and callers that make mistakes."""
 
 import contextlib
 import random
@@ -116,6 +117,19 @@ def start_weir(binary, folder, *flags):
     (folder / "rules").mkdir(parents=True)
     (folder / "rules" / "shop.yaml").write_text(RULES)
     return program.Program(binary, folder, cases.Setup(flags=flags))
+
+
+def guards(folder):
+    """The flags of an instance with a certificate that ends in three days and with its enforcement
+    switched off."""
+    folder.mkdir()
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
+                    "ec_paramgen_curve:P-256", "-nodes", "-keyout", folder / "key.pem", "-out",
+                    folder / "cert.pem", "-days", "3", "-subj", "/CN=localhost"],
+                   check=True, capture_output=True)
+    (folder / "enforcement.yaml").write_text(f"shadow_domains: [{DOMAIN}]\n")
+    return (f"--grpc-tls-cert={folder}/cert.pem", f"--grpc-tls-key={folder}/key.pem",
+            f"--enforcement-file={folder}/enforcement.yaml")
 
 
 def metric(weir, selector):
