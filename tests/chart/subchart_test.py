@@ -1,12 +1,14 @@
 """The chart as a dependency of another, and the package that Helm makes of it."""
 
+import shlex
 import shutil
 import tarfile
 
 import pytest
 import yaml
 
-from conftest import CASES, CHART, ROOT, Helm, find, kinds, objects, weir_container
+from conftest import (CASES, CHART, ROOT, Helm, environment, find, kinds, objects,
+                      weir_container)
 
 PARENT = """apiVersion: v2
 name: shop
@@ -97,3 +99,44 @@ def test_the_example_of_the_readme_renders(helm4: Helm, tmp_path):
     rules = find(documents, "ConfigMap", "weir-rules")["data"]["shop.yaml"]
     assert yaml.safe_load(rules) == yaml.safe_load(example)["config"]["shop.yaml"]
     assert (ROOT / "docs/helm.md").exists()
+
+
+def blocks(kind):
+    """The YAML blocks of docs/helm.md that begin with a comment of this kind."""
+    text = (ROOT / "docs/helm.md").read_text(encoding="utf-8")
+    return [block.partition("```")[0] for block in text.split(f"```yaml\n# {kind}\n")[1:]]
+
+
+def test_every_values_block_of_the_guide_renders(helm: Helm, tmp_path):
+    assert len(blocks("values")) >= 7
+    for number, block in enumerate(blocks("values")):
+        path = tmp_path / f"{number}.yaml"
+        path.write_text(block, encoding="utf-8")
+        assert objects(helm.template("-f", path))
+
+
+def test_the_commands_of_the_readme_render(helm: Helm):
+    """`helm install weir ./helm …` of README.md, as `helm template`."""
+    commands = [shlex.split(line, comments=True)
+                for line in (ROOT / "README.md").read_text(encoding="utf-8").split("\n")
+                if line.startswith("helm install weir ./helm")]
+    shapes = [kinds(objects(helm.template(*command[4:]))) for command in commands]
+    assert ["Deployment" in shape for shape in shapes] == [True, False, False]
+    assert ["DaemonSet" in shape for shape in shapes] == [False, True, False]
+
+
+def test_the_pod_of_the_guide_is_that_of_the_chart(helm4: Helm):
+    """The sidecar that applications copy has the name, the ports and the paths of the patch."""
+    by_hand = yaml.safe_load(blocks("pod")[0])["spec"]
+    ours = weir_container(helm4.objects('mode="sidecar"', "server.http.port=9080"))
+    copied = by_hand["initContainers"][0]
+    for key in ("name", "image", "restartPolicy", "command", "startupProbe"):
+        assert copied[key] == ours[key], key
+    env = environment(ours)
+    for argument in copied["args"][1:]:
+        name, _, value = argument.removeprefix("--").partition("=")
+        assert env[f"WEIR_{name.upper().replace('-', '_')}"] == value
+    mounts = {(mount["name"], mount["mountPath"]) for mount in copied["volumeMounts"]}
+    assert mounts <= {(mount["name"], mount["mountPath"]) for mount in ours["volumeMounts"]}
+    volumes = {volume["name"]: volume for volume in by_hand["volumes"]}
+    assert volumes["weir-rules"]["configMap"]["name"] == "weir-rules"
