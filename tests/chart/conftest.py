@@ -27,8 +27,8 @@ def pytest_addoption(parser):
 
 @functools.cache
 def fixture_chart():
-    """The chart with small alerts and a small dashboard in place of the real ones: what those say is
-    tested elsewhere, and golden files need not change with them."""
+    """The chart with small alerts and a small dashboard in place of the real ones: what those say
+    is tested elsewhere, and golden files need not change with them."""
     folder = tempfile.TemporaryDirectory(prefix="weir-chart-")
     pytest.folders.append(folder)
     chart = pathlib.Path(folder.name) / "weir"

@@ -1,4 +1,4 @@
-"""What the chart renders, given to the program itself: rules, settings, the arguments of the test."""
+"""What the chart renders, given to the program itself: rules, settings, the test's arguments."""
 
 import os
 import re

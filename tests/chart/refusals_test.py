@@ -20,7 +20,7 @@ REFUSED = [
     (['mode="daemonset"', "pdb.enabled=true"], "pdb.enabled needs mode deployment"),
     (["pdb.minAvailable=1"], "pdb.minAvailable and pdb.maxUnavailable exclude each other"),
     (["terminationGracePeriodSeconds=9"],
-     "terminationGracePeriodSeconds (9) is shorter than drain.delaySeconds + drain.maxSeconds (15)"),
+     "(9) is shorter than drain.delaySeconds + drain.maxSeconds (15)"),
     (['image.tag="latest"'], "image.tag is latest: name a version"),
     (['settings={"redis-url":"redis:6379"}'],
      "settings.redis-url: the chart sets it; use redis.addresses"),
@@ -41,7 +41,8 @@ REFUSED = [
      "redis.dev.enabled starts a single Redis without password and TLS"),
     (['redis.existingSecret="a"'], "redis is configured, but redis.addresses is empty"),
     (['redis.mode="sentinel"', 'redis.addresses=["a:26379"]'], "needs redis.sentinelMaster"),
-    (['redis.addresses=["a"]', 'redis.sentinelMaster="m"'], "need redis.mode sentinel; it is single"),
+    (['redis.addresses=["a"]', 'redis.sentinelMaster="m"'],
+     "need redis.mode sentinel; it is single"),
     (['redis.addresses=["a","b"]'], "redis.mode single takes one address"),
     (['redis.mode="cluster"', 'redis.addresses=["a"]', "redis.db=1"], "has only database 0"),
     (['redis.addresses=["redis://u:geheim@a:6379"]'],
@@ -90,15 +91,16 @@ def test_clusters_that_are_too_old_are_refused(helm: Helm):
 
 # (values, what is warned about)
 WARNED = [
-    (["replicaCount=3"], "memory store with 3 replicas: each counts for itself, so a limit of N lets "
-                         "up to N x 3 pass"),
+    (["replicaCount=3"],
+     "memory store with 3 replicas: each counts for itself, so a limit of N lets up to N x 3 pass"),
     (["autoscaling.enabled=true"], "memory store with 10 replicas"),
     (['mode="daemonset"'], "N x the number of pods"),
     (['redis.addresses=["a"]'], "Redis is asked without a password: set redis.existingSecret"),
     (['redis.addresses=["a"]'], "the connection to Redis is not encrypted"),
     (['redis.addresses=["a"]'], "rules without on_store_failure do this: local_share"),
     (['redis.addresses=["a"]', 'settings={"store-failure-default":"deny"}'], "do this: deny"),
-    (['redis.addresses=["a"]', 'redis.password="geheim"'], "redis.password is stored in plain text"),
+    (['redis.addresses=["a"]', 'redis.password="geheim"'],
+     "redis.password is stored in plain text"),
     (["redis.dev.enabled=true"], "For development only"),
     (['redis.addresses=["a"]', "redis.tls.enabled=true", "redis.tls.insecureSkipVerify=true"],
      "a Redis with any valid certificate is trusted"),

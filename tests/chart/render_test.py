@@ -1,4 +1,4 @@
-"""Every value file of helm/ci through both majors of helm: lint, golden files, rules of all renders."""
+"""Every value file of helm/ci through both majors of helm: lint, the same text, golden files."""
 
 import pytest
 
@@ -25,7 +25,7 @@ def test_golden(helm4: Helm, case, request):
     if request.config.getoption("--update-golden"):
         path.write_text(rendered, encoding="utf-8")
     golden = path.read_text(encoding="utf-8") if path.exists() else ""
-    assert rendered == golden, f"if this is meant: pytest tests/chart --update-golden, and read {path}"
+    assert rendered == golden, f"if meant: pytest tests/chart --update-golden, then read {path}"
 
 
 def test_no_golden_file_is_left_over():

@@ -44,7 +44,8 @@ def _parent(tmp_path):
 
 
 def test_as_a_subchart(helm: Helm, parent):
-    settings = ["weir.enabled=true", 'global={"imageRegistry":"g","other":1}', "weir.replicaCount=2"]
+    settings = ["weir.enabled=true", 'global={"imageRegistry":"g","other":1}',
+                "weir.replicaCount=2"]
     documents = helm.objects(*settings, chart=parent, release="shop")
     deployment = find(documents, "Deployment", "shop-weir")
     assert deployment["spec"]["replicas"] == 2

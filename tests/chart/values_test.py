@@ -55,7 +55,8 @@ def test_the_schema_refuses(helm: Helm, setting, word):
 
 
 @pytest.mark.parametrize("setting", [
-    'podSecurityContext={"seLinuxOptions":{"level":"s0"}}', 'securityContext={"procMount":"Default"}',
+    'podSecurityContext={"seLinuxOptions":{"level":"s0"}}',
+    'securityContext={"procMount":"Default"}',
     'resources={"claims":[{"name":"a"}]}', 'global={"anything":{"of":"others"}}',
     'affinity={"nodeAffinity":{}}', 'livenessProbe={"exec":{"command":["true"]}}'])
 def test_the_schema_is_open_for_what_kubernetes_knows(helm: Helm, setting):
@@ -81,7 +82,7 @@ def test_objects_of_each_mode(helm: Helm):
 
 
 def test_all_modes_run_the_same_container(helm4: Helm):
-    """Beside names of ports, restartPolicy, socket and the security context there is one template."""
+    """Beside port names, restartPolicy, socket and security context there is one template."""
     own = {"name", "restartPolicy", "ports", "startupProbe", "livenessProbe", "readinessProbe",
            "securityContext", "volumeMounts", "env"}
     seen = []
@@ -137,7 +138,8 @@ def test_extra_volumes_and_mounts_are_merged(helm4: Helm):
     spec = find(documents, "Deployment")["spec"]["template"]["spec"]
     volumes = {volume["name"]: volume for volume in spec["volumes"]}
     assert "projected" in volumes["weir-rules"] and "configMap" not in volumes["weir-rules"]
-    mounts = {mount["mountPath"]: mount["name"] for mount in weir_container(documents)["volumeMounts"]}
+    mounts = {mount["mountPath"]: mount["name"]
+              for mount in weir_container(documents)["volumeMounts"]}
     assert mounts["/etc/weir/enforcement"] == "scratch"
     assert mounts["/etc/weir/rules"] == "weir-rules"
 
