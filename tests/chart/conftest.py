@@ -23,6 +23,15 @@ APIS = ("monitoring.coreos.com/v1/ServiceMonitor", "monitoring.coreos.com/v1/Pod
 def pytest_addoption(parser):
     parser.addoption("--update-golden", action="store_true",
                      help="write tests/chart/golden from what the chart renders now")
+    parser.addoption("--cluster", action="store_true",
+                     help="only the tests on a real kube-apiserver, which others leave out")
+
+
+def pytest_collection_modifyitems(config, items):
+    wanted = [item for item in items
+              if (item.path.name == "cluster_test.py") == config.getoption("--cluster")]
+    config.hook.pytest_deselected(items=[item for item in items if item not in wanted])
+    items[:] = wanted
 
 
 @functools.cache
