@@ -20,6 +20,7 @@ OTHERS = {
     "curl": {"--retry", "--retry-delay", "--retry-connrefused"},
     "protoc": {"--cpp_out", "--grpc_out", "--plugin", "--python_out", "--grpc_python_out",
                "--go_out", "--go_opt", "--go-grpc_out", "--go-grpc_opt"},
+    "ctest": {"--preset"},
     "redis-cli": {"--scan"},
     "Limitador": {"--rate-limit-headers", "--validate"},
     "pkg-config": {"--cflags", "--libs"},
@@ -51,9 +52,11 @@ def programs():
 
 @functools.cache
 def own_options():
-    """Options of the project's own tools: those of bench, tests and its scripts."""
+    """Options of the project's own tools: those of bench, the simulator and the suites."""
     text = "".join(path.read_text() for path in sources("bench", "tests/sim", "limiter/tools"))
     written = re.findall(r"--[a-z][a-z0-9_-]+", text)
+    suites = "".join(path.read_text() for path in sources("tests") if path.suffix == ".py")
+    written += re.findall(r"\b(?:addoption|add_argument)\(\"(--[a-z-]+)\"", suites)
     taken = re.findall(r"\bTake\w*\(\"([a-z-]+)\"", text)
     return {*written, *(f"--{name}" for name in taken)}
 
