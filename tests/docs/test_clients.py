@@ -53,14 +53,17 @@ def build(command, **options):
 
 def answers(command, weir, **options):
     """What the program prints: one line per call."""
+    # It is told the address as `serving` prints it: HOST:PORT or unix:PATH.
     done = subprocess.run([*(str(word) for word in command), weir.addresses["grpc"]],
                           capture_output=True, text=True, timeout=SECONDS, check=False, **options)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout.splitlines()
 
 
-def check(command, weir, unavailable="UNAVAILABLE", **options):
-    """Five pass, the sixth is told when the minute ends; without Weir all pass, and say so."""
+def check(command, start_weir, unavailable="UNAVAILABLE", **options):
+    """Five pass, the sixth is told when the minute ends; without Weir all pass, and say so. A Unix
+    socket is as good as a port."""
+    weir = start_weir()
     program.poll(lambda: WINDOW_SECONDS - time.time() % WINDOW_SECONDS > CALLS_SECONDS,
                  2 * CALLS_SECONDS, "the next minute")
     before = time.time()
@@ -74,9 +77,11 @@ def check(command, weir, unavailable="UNAVAILABLE", **options):
     without = answers(command, weir, **options)
     assert len(without) == 6
     assert all(re.match(rf"200 without a limit: .*{unavailable}", line) for line in without)
+    beside = start_weir("--grpc-listen=unix:$DIR/weir.sock")
+    assert answers(command, beside, **options)[:5] == ["200"] * 5
 
 
-def test_python(weir, tmp_path):
+def test_python(start_weir, tmp_path):
     """With the stubs that the page's own command makes."""
     commands = [block for block in pages.blocks(PAGE)
                 if block.language == "sh" and "grpc_tools.protoc" in block.text]
@@ -85,11 +90,11 @@ def test_python(weir, tmp_path):
     (tmp_path / "proto").symlink_to(pages.REPOSITORY / "proto")
     build([sys.executable, *shlex.split(line)[1:]], cwd=tmp_path)
     (tmp_path / "limit.py").write_text(source("python"))
-    check([sys.executable, tmp_path / "limit.py"], weir,
+    check([sys.executable, tmp_path / "limit.py"], start_weir,
           env={**os.environ, "PYTHONPATH": str(tmp_path / "stubs")})
 
 
-def test_cpp(weir, binary, tmp_path):
+def test_cpp(start_weir, binary, tmp_path):
     """Compiled with the messages that the build has already."""
     proto = pathlib.Path(binary).parent / "proto"
     library = proto / "libweir_proto.a"
@@ -102,7 +107,7 @@ def test_cpp(weir, binary, tmp_path):
                 "-Wextra", "-Werror", f"-I{proto}"]
     build([*compiled, "-c", "limit.cc", "-o", "limit.o"], cwd=tmp_path)
     build(["g++", "limit.o", library, *flags, "-o", "limit"], cwd=tmp_path)
-    check([tmp_path / "limit"], weir, unavailable="failed to connect")
+    check([tmp_path / "limit"], start_weir, unavailable="failed to connect")
 
 
 def node():
@@ -115,10 +120,10 @@ def node():
     return found[0], modules
 
 
-def test_node(weir, tmp_path):
+def test_node(start_weir, tmp_path):
     executable, modules = node()
     (tmp_path / "limit.js").write_text(source("js"))
-    check([executable, tmp_path / "limit.js"], weir, cwd=pages.REPOSITORY,
+    check([executable, tmp_path / "limit.js"], start_weir, cwd=pages.REPOSITORY,
           env={**os.environ, "NODE_PATH": str(modules)})
 
 
@@ -132,7 +137,7 @@ def go_environment():
 
 
 @pytest.mark.slow
-def test_go(weir, tmp_path):
+def test_go(start_weir, tmp_path):
     """With the page's own protoc command, and plug-ins of the versions that it names."""
     environment = go_environment()
     shutil.copytree(GO_MODULE, tmp_path, dirs_exist_ok=True)
@@ -145,7 +150,7 @@ def test_go(weir, tmp_path):
     build(["bash", "-euc", protoc], cwd=tmp_path, env={
         **environment, "PATH": f"{tmp_path / 'bin'}:{environment['PATH']}"})
     build(["go", "build", "-o", "limit", "."], cwd=tmp_path, env=environment)
-    check([tmp_path / "limit"], weir, unavailable="Unavailable")
+    check([tmp_path / "limit"], start_weir, unavailable="Unavailable")
 
 
 def plugins():

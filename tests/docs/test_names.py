@@ -15,17 +15,18 @@ SOON_FLAGS = re.compile(
     r"--(?:(?:grpc-tls|http-tls|deny-log)-[a-z-]+|enforcement-file|show-keys)")
 SOON_METRICS = re.compile(r"weir_(?:enforcement_off|tls_[a-z_]+|topk_[a-z_]+)")
 
-# Options of other programs that pages show.
+# Commands of other programs, whose options are theirs to know.
+FOREIGN = re.compile(
+    r"(?:\$ )?(?:sudo )?"
+    r"(?:apt-get|bash|buildah|cmake|ctest|curl|docker|dpkg|envoy|g\+\+|git|go|grpcurl|helm"
+    r"|journalctl|kubectl|npm|openssl"
+    r"|pip|pkg-config|promtool|protoc|python3?|redis-\S+|systemctl)(?!\S)")
+# Options that pages name without the command, by program.
 OTHERS = {
-    "curl": {"--retry", "--retry-delay", "--retry-connrefused"},
-    "protoc": {"--cpp_out", "--grpc_out", "--plugin", "--python_out", "--grpc_python_out",
-               "--go_out", "--go_opt", "--go-grpc_out", "--go-grpc_opt"},
-    "ctest": {"--preset"},
-    "redis-cli": {"--scan"},
-    "Limitador": {"--rate-limit-headers", "--validate"},
-    "pkg-config": {"--cflags", "--libs"},
-    "Envoy": {"--mode", "--concurrency"},
+    "CMake": {"--preset"},
     "GoogleTest and its benchmarks": {"--gtest_filter", "--benchmark_filter"},
+    "helm": {"--set", "--values", "--namespace", "--version"},
+    "Limitador": {"--rate-limit-headers", "--validate"},
 }
 
 
@@ -81,7 +82,17 @@ def unknown_metrics(text):
             yield name
 
 
+def without_foreign(text):
+    """The text without other programs' commands, in blocks (with the lines that they go on in) and
+    in inline code."""
+    def kept(found):
+        return "" if FOREIGN.match(found[0].strip("` \t")) else found[0]
+    text = re.sub(r"`[^`\n]+`", kept, text)
+    return re.sub(r"^(?:[^\n]*\\\n)*[^\n]*\n?", kept, text, flags=re.M)
+
+
 def unknown_flags(text, flags):
+    text = without_foreign(text)
     known = set().union(flags, own_options(), *OTHERS.values())
     for found in re.finditer(r"(?<![\w-])--[a-z][a-z0-9_-]*[a-z0-9]", text):
         name = found[0]
@@ -111,5 +122,7 @@ def test_flags_exist(path, flags):
 def test_what_does_not_exist_would_be_seen(flags):
     text = "`weir_decisions_totals` weir_keys weir_lease_hits_* weir_leases_* weir_grpc_load"
     assert list(unknown_metrics(text)) == ["weir_decisions_totals", "weir_leases_"]
-    assert list(unknown_flags("--rules-dirs --rules-dir=a `--store-wait`", flags)) == [
-        "--rules-dirs"]
+    text = "--rules-dirs --rules-dir=a `--store-waits` `curl --x` --redis-… --rediss-…\n"
+    assert list(unknown_flags(text, flags)) == ["--rules-dirs", "--store-waits", "--rediss"]
+    text = "curl --no-such-a \\\n  --no-such-b\nweir serve \\\n  --no-such-c\n"
+    assert list(unknown_flags(text, flags)) == ["--no-such-c"]
