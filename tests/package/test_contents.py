@@ -1,12 +1,13 @@
 """What is in the package, and how the program in it was built."""
 
+import os
 import platform
 import re
 import subprocess
 
 import pytest
 
-from conftest import REPOSITORY, run
+from conftest import BUILD_SECONDS, REPOSITORY, documented, run
 
 FILES = """
 /etc/weir/rules/shop.yaml
@@ -108,10 +109,14 @@ def test_an_install_under_a_prefix_writes_nothing_outside_it(build, tmp_path):
     assert config.read_text() == "# mine\n"
 
 
-def test_an_install_from_source_takes_the_folders_of_the_system(build, tmp_path):
-    run("cmake", "--install", build, "--prefix", "/usr/local", env={
-        "PATH": "/usr/bin:/bin", "DESTDIR": str(tmp_path)})
+def test_an_install_from_source_as_documented(tmp_path):
+    environment = {**os.environ, "DESTDIR": str(tmp_path)}
+    run("bash", "-ec", "\n".join(documented("From source")), cwd=REPOSITORY, env=environment,
+        seconds=BUILD_SECONDS)
     found = {f"/{path.relative_to(tmp_path)}" for path in tmp_path.rglob("*") if path.is_file()}
     assert {"/etc/weir/weir.yaml", "/etc/weir/rules/shop.yaml", "/usr/local/bin/weir",
-            "/usr/local/lib/systemd/system/weir.service",
+            "/usr/local/lib/systemd/system/weir.service", "/usr/local/lib/sysusers.d/weir.conf",
+            "/usr/local/share/bash-completion/completions/weir",
+            "/usr/local/share/zsh/site-functions/_weir",
+            "/usr/local/share/weir/proto/weir/v1/limiter.proto",
             "/usr/local/share/man/man1/weir.1.gz"} <= found
