@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <cstdio>
 #include <ctime>
+#include <deque>
 #include <limits>
 #include <memory>
 #include <optional>
@@ -23,6 +24,7 @@
 #include "limiter/config/watcher.h"
 #include "limiter/core/deny_log.h"
 #include "limiter/core/engine.h"
+#include "limiter/grpc/listener_probe.h"
 #include "limiter/grpc/server.h"
 #include "limiter/grpc_log.h"
 #include "limiter/listener_tls.h"
@@ -36,81 +38,16 @@
 #include "limiter/rpc/limiter_handler.h"
 #include "limiter/rpc/rate_limit_handler.h"
 #include "limiter/rules.h"
-#include "limiter/runtime/cpu_quota.h"
 #include "limiter/runtime/random_secret.h"
 #include "limiter/runtime/system_clock.h"
 #include "limiter/runtime/thread_executor.h"
 #include "limiter/runtime/version.h"
+#include "limiter/serve_options.h"
 #include "limiter/store/memory_store.h"
 #include "limiter/tools/commands.h"
 
 namespace weir {
 namespace {
-
-constexpr int kThreadsMax = 4;
-
-RpcOptions RpcOptionsOf(const Settings& settings) {
-  RpcOptions options;
-  options.bounds = {.descriptors_max = settings.descriptors_max,
-                    .entries_max = settings.entries_max,
-                    .key_bytes_max = settings.key_bytes_max,
-                    .value_bytes_max = settings.value_bytes_max,
-                    .hits_max = settings.hits_max,
-                    .batch_max = settings.batch_max};
-  options.charge_denied = settings.charge_denied;
-  options.negative_hits = settings.negative_hits;
-  options.allow_reset = settings.allow_reset;
-  options.response_headers = settings.response_headers_enabled;
-  options.limit_header = settings.limit_header;
-  options.remaining_header = settings.remaining_header;
-  options.reset_header = settings.reset_header;
-  options.response_dynamic_metadata = settings.response_dynamic_metadata;
-  return options;
-}
-
-GrpcOptions GrpcOptionsOf(const Settings& settings, const ListenerTls& tls) {
-  GrpcOptions options;
-  options.listen = settings.grpc_listen;
-  options.threads = settings.threads > 0 ? settings.threads : std::min(CpuQuota(), kThreadsMax);
-  options.message_bytes_max = settings.message_bytes_max;
-  options.header_bytes_max = settings.header_bytes_max;
-  options.streams_max = settings.grpc_streams_max;
-  options.in_flight_max = settings.in_flight_max;
-  options.watchers_max = settings.health_watchers_max;
-  options.connection_age_max_ns = settings.grpc_max_connection_age_ns;
-  options.connection_age_grace_ns = settings.grpc_max_connection_age_grace_ns;
-  options.reflection = settings.reflection;
-  options.reflection_streams_max = settings.reflection_streams_max;
-  options.certificates = tls.grpc();
-  options.tls_client_sans = settings.grpc_tls_client_sans;
-  return options;
-}
-
-HttpOptions HttpOptionsOf(const Settings& settings, const std::string& name,
-                          const std::string& listen,
-                          const CertificateSource* certificates = nullptr) {
-  HttpOptions options;
-  options.name = name;
-  options.listen = listen;
-  options.certificates = certificates;
-  options.connections_max = settings.http_connections_max;
-  options.header_bytes_max = settings.http_header_bytes_max;
-  options.body_bytes_max = settings.http_body_bytes_max;
-  options.request_time_max_ns = settings.http_request_time_max_ns;
-  return options;
-}
-
-std::vector<Tag> TagsOf(const Settings& settings) {
-  std::vector<Tag> tags;
-  for (const auto& [name, value] : settings.extra_tags) tags.push_back({name, value});
-  return tags;
-}
-
-// The address with the port that a listener on port 0 was given.
-std::string WithPort(const std::string& address, int port) {
-  const std::size_t colon = address.rfind(':');
-  return port == 0 ? address : address.substr(0, colon + 1) + std::to_string(port);
-}
 
 // The objects of a serving process, built in the order of their declaration and destroyed in
 // reverse.
@@ -182,6 +119,9 @@ class Server {
     }
     absl::Status status = redis_ != nullptr ? redis_->Start() : absl::OkStatus();
     if (status.ok()) status = grpc_.Start();
+    for (std::size_t i = 0; status.ok() && i < settings_.grpc_listen.size(); ++i) {
+      probes_.emplace_back(WithPort(settings_.grpc_listen[i], grpc_.ports()[i]));
+    }
     if (status.ok()) status = http_.Start();
     if (status.ok()) status = admin_.Start();
     if (status.ok() && !settings_.prometheus_listen.empty()) status = prometheus_.Start();
@@ -228,6 +168,7 @@ class Server {
 
   // What is done now and then.
   void Tick() {
+    ProbeListeners();
     enforcement_.Remind();
     ExpireLogRepeats(clock_.Now().wall_ns);
   }
@@ -237,6 +178,20 @@ class Server {
   void Stop() { grpc_.Drain(settings_.drain_max_ns); }
 
  private:
+  void ProbeListeners() {
+    bool all = true;
+    for (ListenerProbe& probe : probes_) {
+      const bool before = probe.answers();
+      probe.Turn();
+      all = all && probe.answers();
+      if (before && !probe.answers()) {
+        spdlog::error("grpc-listen {}: takes no connections any more; /livez fails until it does",
+                      probe.address());
+      }
+    }
+    health_.SetListening(all);
+  }
+
   static std::unique_ptr<MemoryStore> NewMemoryStore(const Settings& settings) {
     return std::make_unique<MemoryStore>(
         MemoryStoreOptions{.keys_max = settings.keys_max,
@@ -396,6 +351,7 @@ class Server {
   RateLimitHandler rate_limit_;
   LimiterHandler limiter_;
   GrpcServer grpc_;
+  std::deque<ListenerProbe> probes_;  // one per address of grpc-listen
   HttpServer http_;
   HttpServer admin_;
   HttpServer prometheus_;
@@ -423,7 +379,7 @@ int WaitForSignal(const sigset_t& signals, int64_t timeout_ns) {
 // Waits for the first signal to end; 0: the store was not reached within --redis-start-max.
 int WaitForEnd(const sigset_t& signals, int64_t start_max_ns, Server& server) {
   constexpr int64_t kPollNs = 50'000'000;
-  constexpr int64_t kTickNs = 10'000'000'000;
+  constexpr int64_t kTickNs = 2'000'000'000;
   for (int64_t waited_ns = 0;; waited_ns += kPollNs) {
     const bool started = start_max_ns == 0 || server.StoreReached();
     if (!started && waited_ns >= start_max_ns) return 0;

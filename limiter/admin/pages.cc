@@ -84,7 +84,10 @@ void AddMetricsPage(const std::string& path, std::function<std::string()> metric
 }
 
 void AddPublicPages(const PublicPages& pages, HttpServer& server) {
-  server.AddRoute("/livez", {"GET"}, [](const HttpRequest&) { return Text(200, "OK"); });
+  server.AddRoute("/livez", {"GET"}, [&health = pages.health](const HttpRequest&) {
+    return health.alive() ? Text(200, "OK")
+                          : Text(503, "the gRPC listener takes no connections any more\n");
+  });
   server.AddRoute("/healthcheck", {"GET"}, [&health = pages.health](const HttpRequest&) {
     return health.serving() ? Text(200, "OK") : Text(500, "not serving\n");
   });

@@ -7,7 +7,8 @@ namespace weir {
 
 Health::State Health::StateLocked() const {
   if (ended_) return State::kEnded;
-  const bool serving = !draining_ && store_connected_ && (rules_loaded_ || without_rules_);
+  const bool serving =
+      listening_ && !draining_ && store_connected_ && (rules_loaded_ || without_rules_);
   return serving ? State::kServing : State::kNotServing;
 }
 
@@ -25,6 +26,13 @@ void Health::SetStoreConnected(bool connected) {
   NotifyLocked(before);
 }
 
+void Health::SetListening(bool listening) {
+  MutexLock lock(mutex_);
+  const State before = StateLocked();
+  listening_ = listening;
+  NotifyLocked(before);
+}
+
 void Health::SetDraining() {
   MutexLock lock(mutex_);
   const State before = StateLocked();
@@ -37,6 +45,11 @@ void Health::SetEnded() {
   const State before = StateLocked();
   ended_ = true;
   NotifyLocked(before);
+}
+
+bool Health::alive() const {
+  MutexLock lock(mutex_);
+  return listening_;
 }
 
 bool Health::serving() const {

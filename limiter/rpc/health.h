@@ -1,7 +1,7 @@
 #pragma once
 
-// Whether this process wants traffic: the one truth behind grpc.health.v1, /healthcheck and
-// /readyz.
+// Whether this process wants traffic: the one truth behind grpc.health.v1, /healthcheck, /livez
+// and /readyz.
 //
 // Thread safety: safe from any thread. Subscribers are called under the lock, in the thread that
 // changed the state: they must not block nor call back.
@@ -23,11 +23,14 @@ class Health {
   void SetRulesLoaded();
   // Without its store the service is not serving; for those who ask for that.
   void SetStoreConnected(bool connected);
+  // Whether callers can still connect. If not, only a restart helps.
+  void SetListening(bool listening);
   // From now on not serving: the process is about to end.
   void SetDraining();
   // The listeners close: whoever still watches is to leave.
   void SetEnded();
 
+  bool alive() const;
   bool serving() const;
   // Serving, and rules are loaded.
   bool ready() const;
@@ -48,6 +51,7 @@ class Health {
   mutable Mutex mutex_;
   bool rules_loaded_ ABSL_GUARDED_BY(mutex_) = false;
   bool store_connected_ ABSL_GUARDED_BY(mutex_) = true;
+  bool listening_ ABSL_GUARDED_BY(mutex_) = true;
   bool draining_ ABSL_GUARDED_BY(mutex_) = false;
   bool ended_ ABSL_GUARDED_BY(mutex_) = false;
   uint64_t next_id_ ABSL_GUARDED_BY(mutex_) = 0;

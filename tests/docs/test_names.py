@@ -10,11 +10,6 @@ import pages
 
 PATHS = [path for path in pages.paths() if not path.is_relative_to(pages.REPOSITORY / "tests")]
 
-# Being built: settings and metrics that pages may name before the program has them.
-SOON_FLAGS = re.compile(
-    r"--(?:(?:grpc-tls|http-tls|deny-log)-[a-z-]+|enforcement-file|show-keys)")
-SOON_METRICS = re.compile(r"weir_(?:enforcement_off|tls_[a-z_]+|topk_[a-z_]+)")
-
 # Commands of other programs, whose options are theirs to know.
 FOREIGN = re.compile(
     r"(?:\$ )?(?:sudo )?"
@@ -77,7 +72,7 @@ def unknown_metrics(text):
         if name.endswith("_") or text[found.end():].startswith(("*", "…")):
             known = any(metric.startswith(name) for metric in metrics())  # a family of metrics
         else:
-            known = name in metrics() | programs() or bool(SOON_METRICS.fullmatch(name))
+            known = name in metrics() | programs()
         if not known:
             yield name
 
@@ -99,7 +94,7 @@ def unknown_flags(text, flags):
         if text[found.end():].startswith("-…"):  # all that begin so
             exists = any(flag.startswith(name + "-") for flag in known)
         else:
-            exists = name in known or SOON_FLAGS.fullmatch(name)
+            exists = name in known
         if not exists:
             yield name
 
