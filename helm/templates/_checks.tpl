@@ -32,12 +32,9 @@
 {{- $root := index . 0 -}}
 - check
 - --server={{ index . 1 }}
-{{- if $root.Values.tls.enabled }}
+{{- if and $root.Values.tls.enabled (ne $root.Values.mode "sidecar") }}
 - --tls
 - --tls-ca=/etc/weir/tls/ca.crt
-{{- if eq $root.Values.mode "sidecar" }}
-- --tls-server-name=localhost
-{{- end }}
 {{- if eq $root.Values.tls.clientAuth "require" }}
 - --tls-cert=/etc/weir/tls/tls.crt
 - --tls-key=/etc/weir/tls/tls.key
@@ -177,8 +174,8 @@
 {{- if .Values.grpcProbe }}
 {{- print "\n- 'grpcProbe cannot be used with tls.enabled: the kubelet shows no certificate and checks none; the HTTP probes need neither'" }}
 {{- end }}
-{{- else if or $tls.existingSecret $tls.certManager.enabled (eq $tls.clientAuth "require") }}
-- 'tls.existingSecret, tls.certManager and tls.clientAuth do nothing while tls.enabled is false'
+{{- else if or $tls.existingSecret $tls.certManager.enabled (eq $tls.clientAuth "require") $tls.http }}
+- 'tls.existingSecret, tls.certManager, tls.clientAuth and tls.http do nothing while tls.enabled is false'
 {{- end }}
 {{- if and $tls.clientSANs (ne $tls.clientAuth "require") }}
 - 'tls.clientSANs needs tls.clientAuth require: without it callers show no certificate'

@@ -88,13 +88,14 @@
 
 {{- define "weir.probes" -}}
 {{- $port := include "weir.portName" (list . "http") -}}
-{{- $live := dict "httpGet" (dict "path" "/livez" "port" $port) -}}
-{{- $ready := dict "httpGet" (dict "path" "/readyz" "port" $port) -}}
+{{- $scheme := ternary "HTTPS" "HTTP" .Values.tls.http -}}
+{{- $live := dict "httpGet" (dict "path" "/livez" "port" $port "scheme" $scheme) -}}
+{{- $ready := dict "httpGet" (dict "path" "/readyz" "port" $port "scheme" $scheme) -}}
+{{- $startup := $live -}}
 {{- if .Values.grpcProbe -}}
 {{- $live = dict "grpc" (dict "port" (int .Values.server.grpc.port)) -}}
 {{- $ready = $live -}}
 {{- end -}}
-{{- $startup := dict "httpGet" (dict "path" "/livez" "port" $port) -}}
 {{- include "weir.probe" (list . "startupProbe" (merge (dict "periodSeconds" 1 "failureThreshold" 60) $startup)) -}}
 {{- include "weir.probe" (list . "livenessProbe"
   (merge (dict "periodSeconds" 10 "timeoutSeconds" 3 "failureThreshold" 3) $live)) -}}

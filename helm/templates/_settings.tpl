@@ -26,6 +26,10 @@ admin-listen: {{ include "weir.listen" $server.admin | quote }}
 grpc-tls-cert: /etc/weir/tls/tls.crt
 grpc-tls-key: /etc/weir/tls/tls.key
 grpc-tls-min-version: {{ .minVersion | quote }}
+{{- if .http }}
+http-tls-cert: /etc/weir/tls/tls.crt
+http-tls-key: /etc/weir/tls/tls.key
+{{- end }}
 {{- if eq .clientAuth "require" }}
 grpc-tls-client-ca: /etc/weir/tls/ca.crt
 {{- with .clientSANs }}
@@ -109,7 +113,7 @@ log-format: {{ .Values.log.format }}
   "redis-tls-skip-hostname-verification:redis.tls.insecureSkipVerify"
   "grpc-tls-cert:tls.existingSecret" "grpc-tls-key:tls.existingSecret"
   "grpc-tls-client-ca:tls.clientAuth" "grpc-tls-client-sans:tls.clientSANs"
-  "grpc-tls-min-version:tls.minVersion" }}
+  "grpc-tls-min-version:tls.minVersion" "http-tls-cert:tls.http" "http-tls-key:tls.http" }}
 {{ splitList ":" . | first }}: {{ splitList ":" . | last }}
 {{- end }}
 {{- end -}}

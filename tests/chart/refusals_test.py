@@ -59,6 +59,7 @@ REFUSED = [
     (["tls.enabled=true", 'tls.existingSecret="s"', "grpcProbe=true"],
      "grpcProbe cannot be used with tls.enabled"),
     (['tls.existingSecret="s"'], "do nothing while tls.enabled is false"),
+    (["tls.http=true"], "do nothing while tls.enabled is false"),
     (["tls.enabled=true", 'tls.existingSecret="s"', 'tls.clientSANs=["a"]'],
      "tls.clientSANs needs tls.clientAuth require"),
 ]

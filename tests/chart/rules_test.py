@@ -168,7 +168,8 @@ def test_the_admin_port_is_never_reachable(helm4: Helm, case):
 
 # Settings that the chart uses before docs/settings.md has them.
 ARRIVING = {"WEIR_ENFORCEMENT_FILE", "WEIR_GRPC_TLS_CERT", "WEIR_GRPC_TLS_KEY",
-            "WEIR_GRPC_TLS_CLIENT_CA", "WEIR_GRPC_TLS_CLIENT_SANS", "WEIR_GRPC_TLS_MIN_VERSION"}
+            "WEIR_GRPC_TLS_CLIENT_CA", "WEIR_GRPC_TLS_CLIENT_SANS", "WEIR_GRPC_TLS_MIN_VERSION",
+            "WEIR_HTTP_TLS_CERT", "WEIR_HTTP_TLS_KEY"}
 
 
 def test_every_variable_is_a_setting_of_weir(helm4: Helm):

@@ -153,13 +153,38 @@ def test_a_null_user_is_left_to_the_platform(helm: Helm):
 
 def test_probes(helm: Helm):
     container = weir_container(helm.objects())
-    assert container["livenessProbe"]["httpGet"] == {"path": "/livez", "port": "http"}
-    assert container["readinessProbe"]["httpGet"] == {"path": "/readyz", "port": "http"}
+    http = {"port": "http", "scheme": "HTTP"}
+    assert container["livenessProbe"]["httpGet"] == {"path": "/livez", **http}
+    assert container["readinessProbe"]["httpGet"] == {"path": "/readyz", **http}
     assert container["startupProbe"]["failureThreshold"] >= 60
     container = weir_container(objects(helm.case("probes")))
     assert "livenessProbe" not in container
     assert container["readinessProbe"]["grpc"] == {"port": 18081}
     assert container["startupProbe"] == {"tcpSocket": {"port": "grpc"}, "failureThreshold": 30}
+
+
+def test_tls_on_the_http_port_reaches_probes_and_prometheus(helm4: Helm):
+    documents = objects(helm4.case("production"))
+    container = weir_container(documents)
+    for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
+        assert container[probe]["httpGet"]["scheme"] == "HTTPS"
+    endpoint = find(documents, "ServiceMonitor")["spec"]["endpoints"][0]
+    assert endpoint["scheme"] == "https"
+    names = find(documents, "Certificate")["spec"]["dnsNames"]
+    assert endpoint["tlsConfig"]["serverName"] in names
+    assert endpoint["tlsConfig"]["ca"]["secret"]["name"] == \
+        find(documents, "Certificate")["spec"]["secretName"]
+
+
+def test_helm_test_speaks_as_the_listener_does(helm4: Helm):
+    def arguments(case):
+        check = find(objects(helm4.case(case)), "Pod", "weir-test")["spec"]["containers"][0]
+        return [argument.partition("=")[0] for argument in check["args"]
+                if argument.startswith("--tls")]
+    assert arguments("default") == []
+    assert arguments("tls-secret") == ["--tls", "--tls-ca"]
+    assert arguments("production") == ["--tls", "--tls-ca", "--tls-cert", "--tls-key"]
+    assert arguments("sidecar-redis") == [], "the Unix socket is not TLS"
 
 
 def test_draining_fits_into_the_grace_period(helm: Helm):
