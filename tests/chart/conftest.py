@@ -1,5 +1,6 @@
 """Helm 3 and 4 on the chart in helm/. ./dev installs both; WEIR_CHART_TOOLS names their folder."""
 
+import atexit
 import functools
 import os
 import pathlib
@@ -39,20 +40,11 @@ def fixture_chart():
     """The chart with small alerts and a small dashboard in place of the real ones: what those say
     is tested elsewhere, and golden files need not change with them."""
     folder = tempfile.TemporaryDirectory(prefix="weir-chart-")
-    pytest.folders.append(folder)
+    atexit.register(folder.cleanup)
     chart = pathlib.Path(folder.name) / "weir"
     shutil.copytree(CHART, chart, ignore=shutil.ignore_patterns("files", "dashboards", "mixin"))
     shutil.copytree(ROOT / "tests/chart/fixture", chart, dirs_exist_ok=True)
     return chart
-
-
-def pytest_configure():
-    pytest.folders = []
-
-
-def pytest_unconfigure():
-    for folder in pytest.folders:
-        folder.cleanup()
 
 
 class Helm:
