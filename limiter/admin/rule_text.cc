@@ -127,8 +127,10 @@ std::string RulesJson(const Engine& engine, const StoreSummary& store) {
   Json all;
   all["store"] = StoreJson(store);
   const EnforcementState off = engine.enforcement();
-  all["enforcement_off"] = {
-      {"all", off.all}, {"domains", off.domains}, {"unknown_domains", off.unknown}};
+  if (off.any() || !off.unknown.empty()) {
+    all["enforcement_off"] = {
+        {"all", off.all}, {"domains", off.domains}, {"unknown_domains", off.unknown}};
+  }
   all["rules"] = Json::array();
   if (table != nullptr) {
     for (const Rule& rule : table->rules()) {
