@@ -43,6 +43,7 @@ struct Settings {
   std::vector<std::string> grpc_listen = {"127.0.0.1:8081"};
   std::string http_listen = "127.0.0.1:8080";
   std::string admin_listen = "127.0.0.1:6070";
+  bool show_keys = false;
   bool reflection = true;
   int64_t grpc_max_connection_age_ns = 86'400'000'000'000;  // 0: for ever
   int64_t grpc_max_connection_age_grace_ns = 3'600'000'000'000;

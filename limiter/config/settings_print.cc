@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cstdio>
+#include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -154,6 +155,27 @@ std::string PrintSettings(const LoadedSettings& loaded) {
     out += '\n';
   }
   return out;
+}
+
+std::string SettingsJson(const LoadedSettings& loaded) {
+  nlohmann::ordered_json all = nlohmann::ordered_json::object();
+  for (const Setting& setting : AllSettings()) {
+    const std::vector<std::string> texts = setting.value.print(loaded.settings);
+    nlohmann::ordered_json& item = all[std::string(setting.name)];
+    const std::string text = texts.empty() ? "" : texts.front();
+    if (setting.secrecy != Secrecy::kNone) {
+      item["value"] = Displayed(setting, texts);
+    } else if (setting.value.kind == ValueKind::kList) {
+      item["value"] = texts;
+    } else if (setting.value.kind == ValueKind::kBool) {
+      item["value"] = text == "true";
+    } else {
+      item["value"] = text;
+    }
+    const auto origin = loaded.origins.find(setting.name);
+    if (origin != loaded.origins.end()) item["origin"] = FormatOrigin(origin->second);
+  }
+  return all.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
 }
 
 std::string SettingsMarkdown() {

@@ -56,6 +56,9 @@ constexpr Setting kSettings[] = {
      "Address for health, metrics and /json; port 0 picks a free port."},
     {"admin-listen", Group::kListeners, Access<Formed<&S::admin_listen, TcpForm>>(),
      "Address of the debug pages, which ask for no password; port 0 picks a free port."},
+    {"show-keys", Group::kListeners, Access<Bool<&S::show_keys>>(),
+     "Whether the debug pages name the keys that take the most hits by their descriptors' values, "
+     "which are kept for that; else by keyed hashes."},
     {"reflection", Group::kListeners, Access<Bool<&S::reflection>>(),
      "Whether gRPC reflection is served, for grpcurl and its like."},
     {"grpc-max-connection-age", Group::kListeners,

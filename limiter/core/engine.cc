@@ -60,7 +60,7 @@ Engine::Engine(const EngineOptions& options, Clock& clock, Store& store, Executo
 
 Worker& Engine::AddWorker() {
   MutexLock lock(mutex_);
-  workers_.push_back(std::make_unique<Worker>());
+  workers_.push_back(std::make_unique<Worker>(options_.keep_key_texts));
   return *workers_.back();
 }
 
@@ -278,9 +278,15 @@ void Engine::Count(Worker& worker, const Check& check) {
     const bool asked = a < check.asked_.size() && check.asked_[a] == i;
     if (asked) {
       const Outcome& outcome = check.outcomes[i];
-      accounting.Count(outcome, check.descriptors[i], check.asks_[a++].grant, *domain);
+      const Descriptor& descriptor = check.descriptors[i];
+      accounting.Count(outcome, descriptor, check.asks_[a++].grant, *domain);
       if (!outcome.decision.allowed && options_.deny_log != nullptr) {
         NoteDenial(worker, check, outcome);
+      }
+      const bool charges = descriptor.op == Op::kTake || descriptor.op == Op::kReport;
+      if (charges && outcome.rule != nullptr && worker.top_keys_.Due()) {
+        worker.top_keys_.Sample({*outcome.rule, outcome.key, descriptor.entries, descriptor.hits,
+                                 !outcome.decision.allowed, check.now.mono_ns});
       }
     } else if (check.outcomes[i].kind == Outcome::Kind::kUnmatched &&
                check.outcomes[i].rule == nullptr) {  // a replaced limit did match
@@ -308,6 +314,30 @@ void Engine::NoteDenial(Worker& worker, const Check& check, const Outcome& outco
 
 LeaseState Engine::LeaseStateOf(const Rule& rule) const {
   return store_.LeaseStateOf(rule.limit, rule.lease_counters, nullptr);
+}
+
+// Workers live as long as the engine: their sketches are read without its lock.
+std::vector<const KeySampler*> Engine::KeySamplers() const {
+  MutexLock lock(mutex_);
+  std::vector<const KeySampler*> samplers;
+  for (const auto& worker : workers_) samplers.push_back(&worker->top_keys_);
+  return samplers;
+}
+
+TopKeys Engine::TopKeysOf(uint32_t rule_slot, std::size_t k) const {
+  const int64_t now_ns = clock_.Now().mono_ns;
+  TopKeys all;
+  for (const KeySampler* sampler : KeySamplers()) sampler->MergeInto(rule_slot, now_ns, all);
+  KeepTop(k, all);
+  return all;
+}
+
+std::vector<uint32_t> Engine::TopKeySlots() const {
+  std::vector<uint32_t> slots;
+  for (const KeySampler* sampler : KeySamplers()) sampler->SlotsInto(slots);
+  std::sort(slots.begin(), slots.end());
+  slots.erase(std::unique(slots.begin(), slots.end()), slots.end());
+  return slots;
 }
 
 Explanation Engine::Explain(Worker& worker, std::string_view domain, const Descriptor& descriptor) {

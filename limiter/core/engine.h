@@ -34,6 +34,7 @@
 #include "limiter/core/rule_table.h"
 #include "limiter/core/series.h"
 #include "limiter/core/store.h"
+#include "limiter/core/top_keys.h"
 
 namespace weir {
 
@@ -48,6 +49,7 @@ struct EngineOptions {
   // windows of whole seconds.
   bool shared_counters = false;
   DenyLog* deny_log = nullptr;  // outlives the executor's tasks; nullptr: denials are not logged
+  bool keep_key_texts = false;  // of top keys; else only their hashes are known
 };
 
 // What became of one descriptor.
@@ -123,6 +125,8 @@ class Check : private Answered {
 
 class Worker {
  public:
+  explicit Worker(bool keep_key_texts) : top_keys_(keep_key_texts) {}
+
   WorkerCounters& counters() { return counters_; }
   const WorkerCounters& counters() const { return counters_; }
   // Where late answers arrive. The thread of the worker sets its wake before its first check and
@@ -136,6 +140,7 @@ class Worker {
   std::string scratch_;
   // Slots of statistics keyed by runtime values, by their text; bounded, cleared when full.
   absl::flat_hash_map<std::string, uint32_t> stat_slots_;
+  KeySampler top_keys_;
   WorkerCounters counters_;
   Inbox inbox_;
 };
@@ -181,9 +186,16 @@ class Engine {
   // How requests on keys of the rule are decided. REQUIRES: the rule is not unlimited.
   LeaseState LeaseStateOf(const Rule& rule) const;
 
+  // The keys of the rule with this slot that took the most hits lately, at most `k`.
+  TopKeys TopKeysOf(uint32_t rule_slot, std::size_t k) const;
+  // The slots of rules about whose keys something is known, in ascending order.
+  std::vector<uint32_t> TopKeySlots() const;
+
   Clock& clock() { return clock_; }
+  Instant now() const { return clock_.Now(); }
   const EngineOptions& options() const { return options_; }
   SeriesRegistry& series() { return series_; }
+  const SeriesRegistry& series() const { return series_; }
 
   // For exporters: calls `visit` with the counters of each worker.
   template <typename Visit>
@@ -204,6 +216,7 @@ class Engine {
   void Finish(Worker& worker, Check& check);
   void Count(Worker& worker, const Check& check);
   void NoteDenial(Worker& worker, const Check& check, const Outcome& outcome);
+  std::vector<const KeySampler*> KeySamplers() const;
 
   const EngineOptions options_;
   Clock& clock_;

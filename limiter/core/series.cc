@@ -1,5 +1,6 @@
 #include "limiter/core/series.h"
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -135,6 +136,11 @@ std::vector<SeriesRegistry::StatLabels> SeriesRegistry::stats() const {
 std::vector<std::string> SeriesRegistry::domains() const {
   MutexLock lock(mutex_);
   return domains_;
+}
+
+std::size_t SeriesRegistry::spare() const {
+  MutexLock lock(mutex_);
+  return series_max_ - std::min(series_max_, series_);
 }
 
 uint64_t SeriesRegistry::dropped() const {

@@ -71,6 +71,8 @@ class SeriesRegistry {
   std::vector<RuleLabels> rules() const;
   std::vector<StatLabels> stats() const;
   std::vector<std::string> domains() const;
+  // What is left of the budget, in series.
+  std::size_t spare() const;
   // Requests for a new slot that were folded into an overflow slot.
   uint64_t dropped() const;
 

@@ -13,6 +13,7 @@
 #include "limiter/metrics/process.h"
 #include "limiter/metrics/reference_families.h"
 #include "limiter/metrics/rule_families.h"
+#include "limiter/metrics/top_key_families.h"
 #include "limiter/metrics/worker_sums.h"
 
 namespace weir {
@@ -186,6 +187,7 @@ std::vector<prometheus::MetricFamily> EngineCollector::Collect() const {
 
   Families families(options_.tags);
   AddRuleFamilies(families, series, workers);
+  AddTopKeyFamilies(families, engine_);
   AddRequests(families, workers);
   AddRefusals(families, workers);
   AddListeners(families);

@@ -14,14 +14,11 @@
 #include <vector>
 
 #include "limiter/core/counters.h"
+#include "limiter/core/utf8.h"
 #include "limiter/metrics/tag.h"
 #include "prometheus/metric_family.h"
 
 namespace weir {
-
-// `text` with every byte that is not part of valid UTF-8 replaced by U+FFFD: one bad byte in a
-// label value makes Prometheus refuse the whole scrape.
-std::string ValidUtf8(std::string_view text);
 
 // The sums over workers of one method's latency histogram.
 struct DurationSums {

@@ -17,9 +17,10 @@ namespace {
 
 // Every label that a family of this folder sets (docs/metrics.md), and the histograms' own.
 constexpr std::string_view kOwnLabels[] = {
-    "algorithm",   "code",   "compiler", "domain",   "err_type", "grpc",   "grpc_code",
-    "grpc_method", "hash",   "key1",     "key2",     "le",       "method", "mode",
-    "quantile",    "reason", "result",   "revision", "rule",     "source", "version"};
+    "algorithm",   "code", "compiler", "domain",   "err_type", "grpc",   "grpc_code",
+    "grpc_method", "hash", "key1",     "key2",     "kind",     "le",     "method",
+    "mode",        "node", "op",       "quantile", "rank",     "reason", "result",
+    "revision",    "rule", "source",   "state",    "version"};
 
 bool IsLabelName(std::string_view name) {
   if (name.empty() || name.substr(0, 2) == "__") return false;

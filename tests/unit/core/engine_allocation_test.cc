@@ -127,6 +127,20 @@ TEST(Allocation, AWarmCheckThatNamesItsCountersAllocatesNothing) {
   EXPECT_EQ(AllocationsOfWarmRuns(harness, check), 0U);
 }
 
+TEST(Allocation, ASampledCheckAllocatesNothing) {
+  for (const bool keep_key_texts : {false, true}) {
+    HarnessOptions options;
+    options.engine.keep_key_texts = keep_key_texts;
+    EngineHarness harness(Rules(), options);
+    SyncCheck check;
+    check.Add({{"fixed", "a value that is longer than any small string"}});
+    // Far apart, so that each is sampled.
+    EXPECT_EQ(AllocationsOfWarmRuns(harness, check), 0U) << keep_key_texts;
+    const uint32_t slot = harness.engine.rules()->rules()[0].rule_slot;
+    EXPECT_GT(harness.engine.TopKeysOf(slot, 1).hits, 50);
+  }
+}
+
 TEST(Allocation, ANewKeyAllocatesNothingOnceRingsAreThere) {
   EngineHarness harness(Rules());
   const char* values[] = {"1", "2", "3", "4", "5", "6", "7", "8"};
