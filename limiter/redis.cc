@@ -184,8 +184,11 @@ StoreStatus StatusOf(const RedisStore& store, const Instant& now) {
 }
 
 StoreSummary SummaryOf(const StoreStatus& status) {
-  StoreSummary summary{
-      .kind = "redis", .state = status.state, .nodes = status.nodes, .servers = {}};
+  StoreSummary summary{.kind = "redis",
+                       .state = status.state,
+                       .nodes = status.nodes,
+                       .failovers = status.failovers,
+                       .servers = {}};
   for (const StoreStatus::Server& server : status.servers) {
     summary.servers.push_back({server.address, server.state});
   }

@@ -2,7 +2,6 @@
 
 #include <spdlog/spdlog.h>
 
-#include <cstddef>
 #include <map>
 #include <memory>
 #include <string>
@@ -24,13 +23,26 @@ std::string Enforced(const Rule& rule) {
                       " ", rule.name);
 }
 
+// "shop.yaml:3:7: message", as compilers say it.
+std::string PlaceAndMessage(const Problem& problem) {
+  std::string place = problem.position.file;
+  if (problem.position.line > 0) {
+    absl::StrAppend(&place, ":", problem.position.line, ":", problem.position.column);
+  }
+  return absl::StrCat(place, place.empty() ? "" : ": ", problem.message);
+}
+
 }  // namespace
 
 void Rules::Load(const std::vector<RuleFile>& files, const std::string& hash) {
   RuleSet set = ParseRuleFiles(files, files_);
+  Reload reload;
+  reload.wall_ns = engine_.clock().Now().wall_ns;
+  reload.hash = hash;
   for (const Problem& problem : set.problems) {
     if (problem.severity == Problem::kError) {
       spdlog::error("rules: {}", FormatText(problem));
+      reload.AddError(PlaceAndMessage(problem));
     } else {
       spdlog::warn("rules: {}", FormatText(problem));
     }
@@ -42,22 +54,37 @@ void Rules::Load(const std::vector<RuleFile>& files, const std::string& hash) {
     spdlog::error("rules: refused, {}", engine_.has_rules()
                                             ? "the rules loaded before stay in force"
                                             : "none are loaded");
+    reload.rules = known_.size();
+    history_.Add(std::move(reload));
     return;
   }
   domains_ = std::move(set.domains);
   std::shared_ptr<const RuleTable> table = RuleTable::Build(domains_, table_, engine_.series());
-  const std::string difference = Difference(*table);
+  Compare(*table, reload);
   const std::size_t rules = table->rules().size();
   engine_.SetRules(std::move(table));
-  status_.RecordSuccess(hash, engine_.clock().Now().wall_ns);
+  status_.RecordSuccess(hash, reload.wall_ns);
   health_.SetRulesLoaded();
-  spdlog::info("rules: {} in force from {} in {} ({}), hash {}", rules,
-               Counted(domains_.size(), "domain"), Counted(files.size(), "file"), difference,
-               hash.substr(0, 12));
+  spdlog::info(
+      "rules: {} in force from {} in {} ({}), hash {}", rules, Counted(domains_.size(), "domain"),
+      Counted(files.size(), "file"),
+      absl::StrCat("+", reload.added.count, " ~", reload.changed.count, " -", reload.removed.count),
+      hash.substr(0, 12));
+  reload.in_force = true;
+  reload.rules = rules;
+  history_.Add(std::move(reload));
 }
 
 void Rules::Unreadable(const std::string& reason) {
   status_.RecordFailure();
+  Reload reload;
+  reload.wall_ns = engine_.clock().Now().wall_ns;
+  reload.AddError(reason);
+  {
+    MutexLock lock(mutex_);
+    reload.rules = known_.size();
+  }
+  history_.Add(std::move(reload));
   spdlog::error("rules: {}; {}", reason,
                 engine_.has_rules() ? "the rules loaded before stay in force" : "none are loaded");
 }
@@ -79,22 +106,21 @@ void Rules::SetSecret(const Secret& secret) {
   }
 }
 
-std::string Rules::Difference(const RuleTable& table) {
+void Rules::Compare(const RuleTable& table, Reload& reload) {
   std::map<std::string, std::string> now;
   for (const Rule& rule : table.rules()) now[rule.domain + "." + rule.path] = Enforced(rule);
-  std::size_t added = 0;
-  std::size_t changed = 0;
   for (const auto& [path, enforced] : now) {
     const auto before = known_.find(path);
     if (before == known_.end()) {
-      ++added;
+      reload.added.Add(path);
     } else if (before->second != enforced) {
-      ++changed;
+      reload.changed.Add(path);
     }
   }
-  const std::size_t removed = known_.size() + added - now.size();
+  for (const auto& [path, enforced] : known_) {
+    if (now.count(path) == 0) reload.removed.Add(path);
+  }
   known_ = std::move(now);
-  return absl::StrCat("+", added, " ~", changed, " -", removed);
 }
 
 }  // namespace weir

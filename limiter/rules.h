@@ -1,7 +1,8 @@
 #pragma once
 
 // The rules in force: loads the folder, compiles it, publishes it to the engine, and says so in
-// log, metrics and health. A folder with an error changes nothing but the log and the metric.
+// log, metrics, history and health. A folder with an error changes nothing but the log and the
+// metric.
 //
 // Thread safety: safe from any thread.
 
@@ -10,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "limiter/admin/reload_history.h"
 #include "limiter/config/rule_file.h"
 #include "limiter/core/engine.h"
 #include "limiter/core/mutex.h"
@@ -23,8 +25,13 @@ class Rules {
  public:
   // Arguments but the options outlive the object.
   Rules(const RuleFileOptions& files, const RuleTableOptions& table, Engine& engine,
-        ConfigStatus& status, Health& health)
-      : files_(files), engine_(engine), status_(status), health_(health), table_(table) {}
+        ConfigStatus& status, ReloadHistory& history, Health& health)
+      : files_(files),
+        engine_(engine),
+        status_(status),
+        history_(history),
+        health_(health),
+        table_(table) {}
 
   // Publishes the files' rules, or keeps the ones in force if there is an error in any file.
   void Load(const std::vector<RuleFile>& files, const std::string& hash);
@@ -36,11 +43,12 @@ class Rules {
   void SetSecret(const Secret& secret);
 
  private:
-  std::string Difference(const RuleTable& table) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Compare(const RuleTable& table, Reload& reload) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const RuleFileOptions files_;
   Engine& engine_;
   ConfigStatus& status_;
+  ReloadHistory& history_;
   Health& health_;
   Mutex mutex_;
   RuleTableOptions table_ ABSL_GUARDED_BY(mutex_);

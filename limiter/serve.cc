@@ -69,7 +69,8 @@ class Server {
                  .count_stats = ReferenceFamilies(),
                  .store_wait_ns = settings_.store_wait_ns,
                  .shared_counters = SharesCounters(settings_),
-                 .deny_log = deny_log_.get()},
+                 .deny_log = deny_log_.get(),
+                 .keep_key_texts = settings_.show_keys},
                 clock_, memory_ != nullptr ? *memory_ : redis_->store(), executor_, series_),
         health_(settings_.force_start_without_rules && !settings_.healthy_with_at_least_one_config),
         rules_({.merge_domains = settings_.merge_domains,
@@ -83,7 +84,7 @@ class Server {
                 .leases = MayLease(settings_),
                 .on_store_failure = settings_.store_failure_default,
                 .near_limit_ratio = settings_.near_limit_ratio},
-               engine_, config_status_, health_),
+               engine_, config_status_, reloads_, health_),
         enforcement_(engine_, enforcement_status_),
         rate_limit_(engine_, rpc_options_),
         limiter_(engine_, rpc_options_),
@@ -206,6 +207,12 @@ class Server {
     });
   }
 
+  // "*": all of them.
+  std::vector<std::string> EnforcementOffDomains() const {
+    const EnforcementState state = engine_.enforcement();
+    return state.all ? std::vector<std::string>{"*"} : state.domains;
+  }
+
   StoreSummary StoreNow() {
     if (redis_ != nullptr) return SummaryOf(StatusOf(*redis_, clock_.Now()));
     return {.kind = "memory", .state = "", .servers = {}};
@@ -279,8 +286,18 @@ class Server {
     };
     AddPublicPages(
         {health_, engine_, engine_.AddWorker(), rate_limit_, metrics, kMetricsContentType}, http_);
-    AddDebugPages(
-        {engine_, PrintSettings(loaded), kVersion, metrics, [this] { return StoreNow(); }}, admin_);
+    AddDebugPages({.engine = engine_,
+                   .reloads = reloads_,
+                   .settings = PrintSettings(loaded),
+                   .settings_json = SettingsJson(loaded),
+                   .build = {{"version", kVersion},
+                             {"revision", kRevision},
+                             {"compiler", __VERSION__},
+                             {"grpc", GrpcVersion()}},
+                   .metrics = metrics,
+                   .store = [this] { return StoreNow(); },
+                   .enforcement_off_domains = [this] { return EnforcementOffDomains(); }},
+                  admin_);
     AddMetricsPage(settings_.prometheus_path, metrics, kMetricsContentType, prometheus_);
   }
 
@@ -345,6 +362,7 @@ class Server {
   Engine engine_;
   Health health_;
   ConfigStatus config_status_;
+  ReloadHistory reloads_;
   Rules rules_;
   ConfigStatus enforcement_status_;
   EnforcementSwitch enforcement_;

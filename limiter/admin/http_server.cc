@@ -76,8 +76,13 @@ void Send(evhttp_request* request, const HttpResponse& response) {
   evkeyvalq* headers = evhttp_request_get_output_headers(request);
   evhttp_add_header(headers, "Content-Type", response.content_type.c_str());
   evhttp_add_header(headers, "X-Content-Type-Options", "nosniff");
-  evhttp_add_header(headers, "Content-Security-Policy",
-                    "default-src 'none'; style-src 'unsafe-inline'");
+  std::string policy = "default-src 'none'; base-uri 'none'; form-action 'none'";
+  if (!response.style_hash.empty())
+    absl::StrAppend(&policy, "; style-src '", response.style_hash, "'");
+  policy += "; frame-ancestors 'none'";
+  evhttp_add_header(headers, "Content-Security-Policy", policy.c_str());
+  evhttp_add_header(headers, "Referrer-Policy", "no-referrer");
+  evhttp_add_header(headers, "Cache-Control", "no-store");
   evhttp_add_header(headers, "Content-Length", std::to_string(response.body.size()).c_str());
   evbuffer* body = evbuffer_new();
   if (evhttp_request_get_command(request) != EVHTTP_REQ_HEAD) {
@@ -422,7 +427,14 @@ void HttpServer::Impl::AnswerTo(evhttp_request* request, const Respond& respond)
   evbuffer* input = evhttp_request_get_input_buffer(request);
   const std::size_t bytes = evbuffer_get_length(input);
   const auto* body = reinterpret_cast<const char*>(evbuffer_pullup(input, -1));
-  route->second.handler({*method, path, {body == nullptr ? "" : body, bytes}}, respond);
+  const char* query = evhttp_uri_get_query(uri);
+  const char* accept = evhttp_find_header(evhttp_request_get_input_headers(request), "Accept");
+  route->second.handler({*method,
+                         path,
+                         query == nullptr ? "" : query,
+                         accept == nullptr ? "" : accept,
+                         {body == nullptr ? "" : body, bytes}},
+                        respond);
 }
 
 HttpServer::HttpServer(HttpOptions options) : impl_(std::make_unique<Impl>(std::move(options))) {}
@@ -446,31 +458,5 @@ void HttpServer::Stop() { impl_->Stop(); }
 int HttpServer::port() const { return impl_->port(); }
 const HttpRejects& HttpServer::rejects() const { return impl_->rejects(); }
 std::size_t HttpServer::connections() const { return impl_->connections(); }
-
-std::string EscapeHtml(std::string_view text) {
-  std::string escaped;
-  for (const char c : text) {
-    switch (c) {
-      case '&':
-        escaped += "&amp;";
-        break;
-      case '<':
-        escaped += "&lt;";
-        break;
-      case '>':
-        escaped += "&gt;";
-        break;
-      case '"':
-        escaped += "&quot;";
-        break;
-      case '\'':
-        escaped += "&#39;";
-        break;
-      default:
-        escaped += c;
-    }
-  }
-  return escaped;
-}
 
 }  // namespace weir

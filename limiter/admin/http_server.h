@@ -38,6 +38,8 @@ struct HttpOptions {
 struct HttpRequest {
   std::string_view method;  // "GET"
   std::string_view path;    // decoded, without the query
+  std::string_view query;   // as it was sent, without the '?'
+  std::string_view accept;  // the header's value; empty: none was sent
   std::string_view body;
 };
 
@@ -45,6 +47,7 @@ struct HttpResponse {
   int status = 200;
   std::string content_type = "text/plain; charset=utf-8";
   std::string body;
+  std::string style_hash{};  // "sha256-…" of the one stylesheet that the body may hold; empty: none
 };
 
 // What the bounds refused.
@@ -92,8 +95,5 @@ class HttpServer {
   class Impl;
   std::unique_ptr<Impl> impl_;
 };
-
-// `text` with the characters that mean something to HTML replaced.
-std::string EscapeHtml(std::string_view text);
 
 }  // namespace weir

@@ -10,7 +10,6 @@ namespace {
 
 constexpr char kText[] = "text/plain; charset=utf-8";
 constexpr char kJson[] = "application/json";
-constexpr char kHtml[] = "text/html; charset=utf-8";
 
 HttpResponse Text(int status, std::string body) {
   HttpResponse response;
@@ -52,28 +51,6 @@ class JsonCalls {
   std::list<JsonCall> calls_;
 };
 
-std::string RlConfig(const RuleTable* table) {
-  std::string lines;
-  if (table == nullptr) return lines;
-  for (const Rule& rule : table->rules()) lines += RlConfigLine(rule) + "\n";
-  return lines;
-}
-
-std::string Index(const DebugPages& pages) {
-  const std::shared_ptr<const RuleTable> table = pages.engine.rules();
-  std::string rules = "no rules loaded";
-  if (table != nullptr) {
-    const std::size_t count = table->rules().size();
-    rules = std::to_string(count) + (count == 1 ? " rule" : " rules");
-  }
-  return "<!doctype html><title>weir</title><h1>weir " + EscapeHtml(pages.version) + "</h1><p>" +
-         rules + "</p><p>store: " + EscapeHtml(StoreText(pages.store())) +
-         "</p><ul><li><a href=\"/rlconfig\">/rlconfig</a> the limits, one line each"
-         "<li><a href=\"/rules\">/rules</a> the rules and the store as JSON"
-         "<li><a href=\"/config\">/config</a> the settings in force"
-         "<li><a href=\"/stats\">/stats</a> the metrics</ul>\n";
-}
-
 }  // namespace
 
 void AddMetricsPage(const std::string& path, std::function<std::string()> metrics,
@@ -104,26 +81,6 @@ void AddPublicPages(const PublicPages& pages, HttpServer& server) {
   pages.worker.inbox().SetWake([&server] { server.Wake(); });
   server.SetOnWake([&worker = pages.worker] { worker.inbox().Deliver(); });
   AddMetricsPage("/metrics", pages.metrics, pages.metrics_content_type, server);
-}
-
-void AddDebugPages(const DebugPages& pages, HttpServer& server) {
-  server.AddRoute("/", {"GET"}, [pages](const HttpRequest&) {
-    HttpResponse response = Text(200, Index(pages));
-    response.content_type = kHtml;
-    return response;
-  });
-  server.AddRoute("/rlconfig", {"GET"}, [&engine = pages.engine](const HttpRequest&) {
-    return Text(200, RlConfig(engine.rules().get()));
-  });
-  server.AddRoute("/rules", {"GET"}, [pages](const HttpRequest&) {
-    HttpResponse response = Text(200, RulesJson(pages.engine, pages.store()));
-    response.content_type = kJson;
-    return response;
-  });
-  server.AddRoute("/stats", {"GET"},
-                  [metrics = pages.metrics](const HttpRequest&) { return Text(200, metrics()); });
-  server.AddRoute("/config", {"GET"},
-                  [settings = pages.settings](const HttpRequest&) { return Text(200, settings); });
 }
 
 }  // namespace weir

@@ -1,15 +1,18 @@
 #pragma once
 
 // What the HTTP listeners answer, as functions of the parts they show. The public listener serves
-// probes, metrics and /json; the debug listener shows rules and settings.
+// probes, metrics and /json; the debug listener shows how the process is.
 //
 // Thread safety: the routes run on their server's thread; each server needs a worker of its own.
 
 #include <functional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "limiter/admin/http_server.h"
+#include "limiter/admin/reload_history.h"
+#include "limiter/admin/status.h"
 #include "limiter/core/engine.h"
 #include "limiter/rpc/health.h"
 #include "limiter/rpc/rate_limit_handler.h"
@@ -32,27 +35,21 @@ void AddPublicPages(const PublicPages& pages, HttpServer& server);
 void AddMetricsPage(const std::string& path, std::function<std::string()> metrics,
                     const std::string& content_type, HttpServer& server);
 
-// The store, for people.
-struct StoreSummary {
-  struct Server {
-    std::string address;  // empty: none yet
-    std::string state;
-  };
-  std::string kind;   // "memory", "redis"
-  std::string state;  // of the worst server; empty: it has none
-  int nodes = 0;      // that share it, as far as known
-  std::vector<Server> servers;
-};
 // "memory"; "redis: connected, 3 nodes; 127.0.0.1:6379 connected".
 std::string StoreText(const StoreSummary& store);
 
-// /, /rlconfig, /rules, /config, /stats.
+// The debug listener, for people and, with ?format=json or "Accept: application/json", for
+// programs: / (the status page), /top, /keys, /reloads, /rules, /rlconfig, /config, /stats.
 struct DebugPages {
   Engine& engine;
-  std::string settings;  // the effective settings, secrets masked
-  std::string version;
-  std::function<std::string()> metrics;  // the text of /stats
+  const ReloadHistory& reloads;
+  std::string settings;                                    // the effective settings, secrets masked
+  std::string settings_json;                               // the same
+  std::vector<std::pair<std::string, std::string>> build;  // name, value; the version first
+  std::function<std::string()> metrics;                    // the text of /stats
   std::function<StoreSummary()> store;
+  // Domains whose limits are switched off while the process runs; "*" is every domain.
+  std::function<std::vector<std::string>()> enforcement_off_domains;
 };
 void AddDebugPages(const DebugPages& pages, HttpServer& server);
 

@@ -729,9 +729,5 @@ TEST(HttpServer, AnAddressThatIsNoneIsAnErrorThatShowsTheForm) {
   EXPECT_NE(std::string(status.message()).find("127.0.0.1:8080"), std::string::npos) << status;
 }
 
-TEST(EscapeHtml, ReplacesWhatMeansSomethingToHtml) {
-  EXPECT_EQ(EscapeHtml("<a href=\"x\">&'"), "&lt;a href=&quot;x&quot;&gt;&amp;&#39;");
-}
-
 }  // namespace
 }  // namespace weir

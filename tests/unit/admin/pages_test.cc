@@ -28,10 +28,12 @@ TEST(RlConfig, AppendsWhatTheReferenceDoesNotKnow) {
             "unit_multiplier: 5");
 }
 
-const StoreSummary kMemory{.kind = "memory", .state = "", .nodes = 0, .servers = {}};
+const StoreSummary kMemory{
+    .kind = "memory", .state = "", .nodes = 0, .failovers = 0, .servers = {}};
 const StoreSummary kRedis{.kind = "redis",
                           .state = "recovering",
                           .nodes = 3,
+                          .failovers = 0,
                           .servers = {{"10.0.0.1:6379", "connected"}, {"", "recovering"}}};
 
 TEST(StoreText, IsOneLine) {
