@@ -3,6 +3,7 @@ ARG BASE=debian:bookworm-slim
 
 FROM ${BASE} AS build
 WORKDIR /src
+ENV CCACHE_DIR=/ccache
 # What compiles changes seldom: a layer of its own.
 COPY dev ./
 COPY .ci .ci
@@ -16,8 +17,8 @@ FROM ${BASE}
 # hadolint ignore=DL3008
 RUN apt-get update -q \
     && apt-get install -y -q --no-install-recommends ca-certificates libevent-core-2.1-7 \
-       libevent-extra-2.1-7 libevent-pthreads-2.1-7 libgrpc++1.51 libhiredis0.14 libprotobuf32 \
-       libspdlog1.10 libssl3 libyaml-cpp0.7 \
+       libevent-extra-2.1-7 libevent-openssl-2.1-7 libevent-pthreads-2.1-7 libgrpc++1.51 \
+       libhiredis0.14 libprotobuf32 libspdlog1.10 libssl3 libyaml-cpp0.7 \
     && rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/log/apt /var/log/dpkg.log \
     && ln -s /usr/local/bin/weir /bin/ratelimit
 COPY --from=build /src/build/release/weir /usr/local/bin/weir

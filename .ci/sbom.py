@@ -33,7 +33,8 @@ def package(name, version, supplier, **more):
 
 def document(root, version):
     program = hashlib.sha256((root / "usr/local/bin/weir").read_bytes()).hexdigest()
-    weir = package("weir", version, "Organization: the authors of Weir", licenseDeclared="Apache-2.0",
+    weir = package("weir", version, "Organization: the authors of Weir",
+                   licenseDeclared="Apache-2.0",
                    checksums=[{"algorithm": "SHA256", "checksumValue": program}])
     packages = [weir]
     for name, its_version, architecture, maintainer in sorted(installed(root)):

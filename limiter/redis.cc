@@ -2,6 +2,7 @@
 
 #include <openssl/ssl.h>
 #include <spdlog/spdlog.h>
+#include <sys/stat.h>
 
 #include <array>
 #include <cstddef>
@@ -91,6 +92,18 @@ absl::StatusOr<RedisPlace> PlaceAt(const RedisTarget& target, const Settings& se
 }
 
 }  // namespace
+
+std::string RedisTlsStamp(const Settings& settings) {
+  std::string stamp;
+  for (const std::string* const path :
+       {&settings.redis_tls_ca, &settings.redis_tls_cert, &settings.redis_tls_key}) {
+    struct stat file {};
+    if (path->empty() || stat(path->c_str(), &file) != 0) continue;  // one that is gone is no news
+    absl::StrAppend(&stamp, file.st_dev, ":", file.st_ino, ":", file.st_size, ":",
+                    file.st_mtim.tv_sec, ".", file.st_mtim.tv_nsec, " ");
+  }
+  return stamp;
+}
 
 absl::StatusOr<RedisStoreOptions> RedisOptionsOf(const Settings& settings, const Secret& proposal,
                                                  const Secret& incarnation) {

@@ -20,6 +20,10 @@ namespace weir {
 absl::StatusOr<RedisStoreOptions> RedisOptionsOf(const Settings& settings, const Secret& proposal,
                                                  const Secret& incarnation);
 
+// The state of the files that connections to Redis take their certificates from: another text means
+// that one of them was written or replaced.
+std::string RedisTlsStamp(const Settings& settings);
+
 // How the store is, for metrics and for pages.
 StoreStatus StatusOf(const RedisStore& store, const Instant& now);
 StoreSummary SummaryOf(const StoreStatus& status);

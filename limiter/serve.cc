@@ -157,11 +157,7 @@ class Server {
     watcher_->Poke();
     enforcement_.Poke();
     tls_.Poke();
-    if (redis_ == nullptr) return;
-    if (const absl::Status status = redis_->ReloadTls(); !status.ok()) {
-      spdlog::error("redis: {}; the certificates read before stay in use",
-                    std::string(status.message()));
-    }
+    ReloadRedisTls();
   }
 
   // Whether the store was reached since the start, or there is none to reach.
@@ -170,6 +166,7 @@ class Server {
   // What is done now and then.
   void Tick() {
     ProbeListeners();
+    if (redis_ != nullptr && RedisTlsStamp(settings_) != redis_tls_stamp_) ReloadRedisTls();
     enforcement_.Remind();
     ExpireLogRepeats(clock_.Now().wall_ns);
   }
@@ -179,6 +176,15 @@ class Server {
   void Stop() { grpc_.Drain(settings_.drain_max_ns); }
 
  private:
+  void ReloadRedisTls() {
+    if (redis_ == nullptr) return;
+    redis_tls_stamp_ = RedisTlsStamp(settings_);
+    if (const absl::Status status = redis_->ReloadTls(); !status.ok()) {
+      spdlog::error("redis: {}; the certificates read before stay in use",
+                    std::string(status.message()));
+    }
+  }
+
   void ProbeListeners() {
     bool all = true;
     for (ListenerProbe& probe : probes_) {
@@ -351,6 +357,7 @@ class Server {
   const Settings settings_;
   ListenerTls& tls_;
   std::atomic<bool> store_reached_{false};
+  std::string redis_tls_stamp_;  // of the files read last
   const RpcOptions rpc_options_;
   SystemClock clock_;
   ThreadExecutor executor_;

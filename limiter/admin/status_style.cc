@@ -3,7 +3,7 @@
 namespace weir {
 
 // Of kStyle: a test says what it must be.
-const char kStatusStyleHash[] = "sha256-DsnMpFZAXk8GEZ3P10NFnbE0xx3XmJO4t4pOOKx1qPg=";
+const char kStatusStyleHash[] = "sha256-nUjKbFL+MpK24mIztT87w4nR42kAiHyhE/EKR6tQoZU=";
 
 namespace {
 
@@ -19,7 +19,8 @@ h1{font-size:1.5rem;margin:0}h1 small{font-size:.9rem;font-weight:400;color:var(
 h2{font-size:1.15rem;margin:2rem 0 .5rem}
 p{margin:.25rem 0}a{color:var(--link)}a:focus-visible,summary:focus-visible{outline:2px solid}
 nav a{margin-right:1rem}.dim{color:var(--dim)}
-.banner{background:var(--bad);color:var(--on);padding:.75rem 1rem;margin:1rem 0;font-weight:600}.banner a{color:inherit}
+.banner{background:var(--bad);color:var(--on);padding:.75rem 1rem;margin:1rem 0;font-weight:600}
+.banner a{color:inherit}
 .facts{display:flex;flex-wrap:wrap;gap:.5rem;margin:1rem 0}
 .facts div{background:var(--card);border:1px solid var(--line);padding:.5rem .75rem;min-width:8rem;
 flex:1}

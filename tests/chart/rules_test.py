@@ -166,15 +166,9 @@ def test_the_admin_port_is_never_reachable(helm4: Helm, case):
                         for entry in document["spec"]["ports"]]
 
 
-# Settings that the chart uses before docs/settings.md has them.
-ARRIVING = {"WEIR_ENFORCEMENT_FILE", "WEIR_GRPC_TLS_CERT", "WEIR_GRPC_TLS_KEY",
-            "WEIR_GRPC_TLS_CLIENT_CA", "WEIR_GRPC_TLS_CLIENT_SANS", "WEIR_GRPC_TLS_MIN_VERSION",
-            "WEIR_HTTP_TLS_CERT", "WEIR_HTTP_TLS_KEY"}
-
-
 def test_every_variable_is_a_setting_of_weir(helm4: Helm):
     known = set(re.findall(r"`(WEIR_[A-Z0-9_]+)`",
                            (ROOT / "docs/settings.md").read_text(encoding="utf-8")))
     used = {name for case in CASES if case != "disabled"
             for name in environment(weir_container(objects(helm4.case(case))))}
-    assert {name for name in used if name.startswith("WEIR_")} <= known | ARRIVING
+    assert {name for name in used if name.startswith("WEIR_")} <= known

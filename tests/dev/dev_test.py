@@ -135,7 +135,8 @@ class Dev(unittest.TestCase):
 
     def test_one_failure_anywhere_fails_the_run(self):
         self.checkout.pytest("e2e", junit(passed=9, failed=1), status=1)
-        output = self.assert_test(f"{PASSED - 2} passed, 2 failed", 1)  # the suite runs on both stores
+        # The suite runs on both stores.
+        output = self.assert_test(f"{PASSED - 2} passed, 2 failed", 1)
         self.assertIn("failed: f: m", output)
 
     def test_a_survived_mutant_fails_the_run(self):
@@ -194,8 +195,8 @@ class Dev(unittest.TestCase):
     def test_help_names_every_command(self):
         code, output, _ = self.checkout.run("./dev", "help")
         self.assertEqual(code, 0)
-        for name in ("setup run build package image test test-chart pictures bench e2e docs-go soak "
-                     "asan tsan fuzz fmt mixin lint clean help").split():
+        for name in ("setup run build package image test test-chart pictures bench e2e docs-go "
+                     "soak asan tsan fuzz fmt mixin lint clean help").split():
             self.assertRegex(output, rf"(?m)^  {name} ")
         code, output, _ = self.checkout.run("./dev", "tset")
         self.assertEqual(code, 1)

@@ -1,5 +1,5 @@
-"""Fixtures of the image suite (`./dev image`): builds the image of Dockerfile with buildah, on a base
-that mmdebstrap makes in place of Debian's published one, and unpacks both.
+"""Fixtures of the image suite (`./dev image`): builds the image of Dockerfile with buildah, on a
+base that mmdebstrap makes in place of Debian's published one, and unpacks both.
 
 Everything is left in build/image: base.tar, weir.tar (an OCI archive), weir.spdx.json.
 """
@@ -82,7 +82,7 @@ def bundle(base, version, revision, tmp_path_factory):
     built = buildah.run(
         "bud", "--pull-never", "--timestamp", commit_s, "--build-arg", f"BASE={BASE}",
         "--build-arg", f"VERSION={version}", "--build-arg", f"REVISION={revision}",
-        "--volume", f"{cache}:/root/.cache/ccache", "--tag", IMAGE, REPOSITORY,
+        "--volume", f"{cache}:/ccache", "--tag", IMAGE, REPOSITORY,
         seconds=BUILD_SECONDS)
     (FOLDER / "build.log").write_text(built.stdout)
     archive = FOLDER / "weir.tar"

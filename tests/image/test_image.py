@@ -17,7 +17,8 @@ USER = 65532
 # Beside the files of Debian packages and what their installation writes.
 OWN_FILES = {"/usr/local/bin/weir", "/usr/bin/ratelimit", "/usr/local/share/doc/weir/LICENSE"}
 WRITTEN = re.compile(r"/var/lib/dpkg/|/var/lib/apt/|/etc/ld\.so\.cache"
-                     r"|/var/cache/(?:ldconfig|debconf)/|/etc/ssl/certs/|/etc/ca-certificates\.conf|/var/lib/systemd/"
+                     r"|/var/cache/(?:ldconfig|debconf)/|/etc/ssl/certs/|/etc/ca-certificates\.conf"
+                     r"|/var/lib/systemd/"
                      r"|/etc/(?:passwd|group|shadow|gshadow)-?$")
 
 

@@ -1,11 +1,13 @@
 """Passwords: wrong ones, and a change of them without an answer lost."""
 
+import os
 import pathlib
 import re
 import time
 
 import pytest
 
+import certificates
 import changes
 import load
 import program
@@ -124,3 +126,30 @@ def test_the_documented_account_is_enough(start_redis, start_fleet, api):
         with pytest.raises(resp.Error, match="NOPERM"):
             redis.call(*command)
     redis.login = ()
+
+
+def test_redis_certificate_in_its_files(start_redis, start_fleet, api, tmp_path):
+    """The certificate shown to Redis is read again when its files change, one after the other."""
+    folder = tmp_path / "pairs"
+    folder.mkdir()
+    authority = certificates.Authority(folder)
+    of_redis, good = authority.issue(), authority.issue()
+    bad = certificates.Authority(folder).issue()
+    redis = start_redis(
+        "--tls-cert-file", str(of_redis.certificate), "--tls-key-file", str(of_redis.key),
+        "--tls-ca-cert-file", str(authority.certificate), "--tls-auth-clients", "yes", tls=True)
+    shown = certificates.Pair(folder, "shown")
+
+    def show(pair):
+        for new, path in ((pair.certificate, shown.certificate), (pair.key, shown.key)):
+            written = path.with_suffix(".new")
+            written.write_bytes(new.read_bytes())
+            os.replace(written, path)
+    show(bad)
+    fleet = start_fleet(f"rediss://{redis.address}", f"--redis-tls-ca={authority.certificate}",
+                        f"--redis-tls-cert={shown.certificate}", f"--redis-tls-key={shown.key}",
+                        nodes=1)
+    node = fleet.programs[0]
+    assert sources(api, node, 5) == [scenario.POLICY] * 5
+    show(good)
+    program.poll(lambda: sources(api, node) == [scenario.STORE], 15, "Redis to take the new one")

@@ -1,4 +1,5 @@
-"""The debug pages over HTTP and in headless Chromium: inert, self-contained, narrow, both themes."""
+"""The debug pages over HTTP and in headless Chromium: inert, self-contained, narrow, in
+both themes."""
 
 import json
 
@@ -7,7 +8,8 @@ import pytest
 import program
 from conftest import RULES, SCRIPT
 
-PAGES = ("/", "/?refresh=5", "/top", "/top?k=100&domain=%3Cscript%3Ewindow.pwned%3D1%3C%2Fscript%3E")
+PAGES = ("/", "/?refresh=5", "/top",
+         "/top?k=100&domain=%3Cscript%3Ewindow.pwned%3D1%3C%2Fscript%3E")
 # What can be read of text on its ground, after WCAG 2.1 (relative luminance, contrast ratio).
 CONTRASTS = """(() => {
   const part = c => (c /= 255) <= 0.03928 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4;
