@@ -27,15 +27,15 @@ LOAD_SECONDS = 12
 RULES = """domain: shop
 descriptors:
   - key: user
-    rate_limit: {name: per-user, unit: minute, requests_per_unit: 600, algorithm: sliding_window}
+    rate_limit: {name: per-user, unit: minute, requests_per_unit: 12000, algorithm: sliding_window}
   - key: api_key
-    rate_limit: {name: partners, unit: second, requests_per_unit: 40, algorithm: token_bucket,
-                 burst: 80}
+    rate_limit: {name: partners, unit: second, requests_per_unit: 200, algorithm: token_bucket,
+                 burst: 400}
   - key: login
-    rate_limit: {name: logins, unit: hour, requests_per_unit: 20}
+    rate_limit: {name: logins, unit: hour, requests_per_unit: 300}
   - key: search
     shadow_mode: true
-    rate_limit: {name: search-trial, unit: second, requests_per_unit: 5}
+    rate_limit: {name: search-trial, unit: second, requests_per_unit: 60}
   - key: static
     rate_limit: {unlimited: true}
 """
@@ -75,14 +75,16 @@ def main(target):
         for caller in callers:
             caller.start()
         file = nodes[0].rules / "shop.yaml"
-        for text in (RULES.replace("unit: hour", "unit: fortnight"), RULES.replace("20}", "30}")):
+        for text in (RULES.replace("unit: hour", "unit: fortnight"), RULES.replace("300}", "400}")):
             time.sleep(2)
             file.write_text(text)
         browser = browsers.Browser(folder)
         url = f"http://{nodes[0].addresses['admin']}/"
+        # What the page says of rates is then over the seconds since.
+        browser.open(url)
         for theme in ("light", "dark"):
             time.sleep(3)
-            browser.open(url, width=1000, height=1150, theme=theme)
+            browser.open(url, width=1000, height=900, theme=theme)
             browser.picture(target / f"status-{theme}.png")
         browser.close()
         for caller in callers:
