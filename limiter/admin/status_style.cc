@@ -3,7 +3,7 @@
 namespace weir {
 
 // Of kStyle: a test says what it must be.
-const char kStatusStyleHash[] = "sha256-nUjKbFL+MpK24mIztT87w4nR42kAiHyhE/EKR6tQoZU=";
+const char kStatusStyleHash[] = "sha256-Q/25hfvtkEOgTCryO8uoM2VnxxEyZVwXTx6IWf9QCuk=";
 
 namespace {
 
@@ -28,8 +28,8 @@ dt{color:var(--dim);font-size:.85rem}dd{margin:0;font-size:1.2rem;font-variant-n
 table{border-collapse:collapse;width:100%}
 caption{text-align:left;color:var(--dim);padding:.25rem 0}
 th,td{text-align:left;padding:.35rem .75rem .35rem 0;border-bottom:1px solid var(--line);
-vertical-align:top}
-th{font-weight:600}th .dim{font-weight:400}thead th{color:var(--dim);font-size:.85rem}
+vertical-align:top}th{font-weight:600}th .dim{font-weight:400}
+thead th{color:var(--dim);font-size:.85rem}
 .n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
 meter{width:4rem;height:.8rem}
 .tag{border:1px solid;padding:0 .35rem;font-size:.85rem;white-space:nowrap}

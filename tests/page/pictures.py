@@ -23,7 +23,6 @@ import cases  # noqa: E402
 import program  # noqa: E402
 
 BINARY = FOLDER.parent.parent / "build" / "release" / "weir"
-LOAD_SECONDS = 12
 RULES = """domain: shop
 descriptors:
   - key: user
@@ -49,12 +48,12 @@ def start(folder, redis):
     return program.Program(BINARY, folder, cases.Setup(flags=flags))
 
 
-def load(address, until, seed):
+def load(address, stop, seed):
     draw = random.Random(seed)
     host, _, port = address.rpartition(":")
     connection = http.client.HTTPConnection(host, int(port))
     weights = [1 / (rank + 1) for rank in range(len(USERS))]
-    while time.monotonic() < until:
+    while not stop.is_set():
         key = draw.choices(("user", "api_key", "login", "search"), (60, 25, 5, 10))[0]
         value = draw.choices(USERS, weights)[0]
         body = {"domain": "shop", "descriptors": [{"entries": [{"key": key, "value": value}]}]}
@@ -69,8 +68,8 @@ def main(target):
         redis = subprocess.Popen(["redis-server", "--port", str(port), "--save", "", "--bind",
                                   "127.0.0.1"], stdout=subprocess.DEVNULL)
         nodes = [start(folder / str(i), port) for i in range(2)]
-        until = time.monotonic() + LOAD_SECONDS
-        callers = [threading.Thread(target=load, args=(node.addresses["http"], until, i))
+        stop = threading.Event()
+        callers = [threading.Thread(target=load, args=(node.addresses["http"], stop, i))
                    for i, node in enumerate(nodes)]
         for caller in callers:
             caller.start()
@@ -87,6 +86,7 @@ def main(target):
             browser.open(url, width=1000, height=900, theme=theme)
             browser.picture(target / f"status-{theme}.png")
         browser.close()
+        stop.set()
         for caller in callers:
             caller.join()
         for node in nodes:
