@@ -1,5 +1,4 @@
-"""The debug pages over HTTP and in headless Chromium: inert, self-contained, narrow, in
-both themes."""
+"""The debug pages over HTTP and in headless Chromium: inert, self-contained, narrow, themes."""
 
 import json
 
