@@ -36,7 +36,7 @@ struct GrpcOptions {
   std::size_t reflection_streams_max = 1000;  // above it RESOURCE_EXHAUSTED
   // TLS on TCP addresses, if given; loaded, and outlives the server.
   const CertificateSource* certificates = nullptr;
-  std::vector<std::string> tls_client_sans;  // as ClientNames::allowed
+  std::vector<std::string> tls_client_sans = {};  // as ClientNames::allowed
 };
 
 // The version of grpc++ linked in: "1.51.1".
