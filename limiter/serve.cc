@@ -173,7 +173,10 @@ class Server {
 
   // From now on health says NOT_SERVING; calls are still answered.
   void BeginDrain() { health_.SetDraining(); }
-  void Stop() { grpc_.Drain(settings_.drain_max_ns); }
+  void Stop() {
+    probes_.clear();  // their connections would be waited for
+    grpc_.Drain(settings_.drain_max_ns);
+  }
 
  private:
   void ReloadRedisTls() {
