@@ -18,6 +18,8 @@
 #include <string>
 #include <utility>
 
+#include "absl/strings/ascii.h"
+#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 
 namespace weir {
@@ -84,10 +86,10 @@ int64_t Seconds(const ASN1_TIME* time) {
 std::string Serial(const X509* certificate) {
   const Handle<BIGNUM, BN_free> number(
       ASN1_INTEGER_to_BN(X509_get0_serialNumber(certificate), nullptr));
-  char* const text = number == nullptr ? nullptr : BN_bn2hex(number.get());
-  std::string serial(text == nullptr ? "" : text);
-  OPENSSL_free(text);
-  return serial;
+  if (number == nullptr) return "";
+  std::string bytes(static_cast<std::size_t>(BN_num_bytes(number.get())), '\0');
+  BN_bn2bin(number.get(), reinterpret_cast<unsigned char*>(bytes.data()));
+  return absl::AsciiStrToUpper(absl::BytesToHexString(bytes));
 }
 
 std::string TimeText(int64_t seconds) {
