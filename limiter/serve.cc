@@ -44,6 +44,7 @@
 #include "limiter/runtime/version.h"
 #include "limiter/serve_options.h"
 #include "limiter/store/memory_store.h"
+#include "limiter/tls/certificates.h"
 #include "limiter/tools/commands.h"
 
 namespace weir {
@@ -121,7 +122,10 @@ class Server {
     absl::Status status = redis_ != nullptr ? redis_->Start() : absl::OkStatus();
     if (status.ok()) status = grpc_.Start();
     for (std::size_t i = 0; status.ok() && i < settings_.grpc_listen.size(); ++i) {
-      probes_.emplace_back(WithPort(settings_.grpc_listen[i], grpc_.ports()[i]));
+      // Unix sockets are never TLS.
+      const bool tls = tls_.grpc() != nullptr && grpc_.ports()[i] != 0;
+      probes_.emplace_back(WithPort(settings_.grpc_listen[i], grpc_.ports()[i]),
+                           tls ? ClientHello() : Http2Opening());
     }
     if (status.ok()) status = http_.Start();
     if (status.ok()) status = admin_.Start();

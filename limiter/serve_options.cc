@@ -33,6 +33,17 @@ RpcOptions RpcOptionsOf(const Settings& settings) {
 GrpcOptions GrpcOptionsOf(const Settings& settings, const ListenerTls& tls) {
   GrpcOptions options;
   options.listen = settings.grpc_listen;
+  switch (settings.grpc_socket_access) {
+    case SocketAccess::kOwner:
+      options.socket_mode = 0700;
+      break;
+    case SocketAccess::kGroup:
+      options.socket_mode = 0770;
+      break;
+    case SocketAccess::kEveryone:
+      options.socket_mode = 0777;
+      break;
+  }
   options.threads = settings.threads > 0 ? settings.threads : std::min(CpuQuota(), kThreadsMax);
   options.message_bytes_max = settings.message_bytes_max;
   options.header_bytes_max = settings.header_bytes_max;

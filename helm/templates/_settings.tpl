@@ -16,6 +16,8 @@
 {{- $server := .Values.server -}}
 {{- if eq .Values.mode "sidecar" }}
 grpc-listen: {{ printf "unix:%s/weir.sock,127.0.0.1:%d" .Values.sidecar.socketDir (int $server.grpc.port) | quote }}
+{{- /* The folder is of this pod alone, whose containers run as whoever they like. */}}
+grpc-socket-access: everyone
 {{- else }}
 grpc-listen: {{ include "weir.listen" $server.grpc | quote }}
 {{- end }}

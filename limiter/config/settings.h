@@ -20,6 +20,7 @@ namespace weir {
 // Whose defaults apply. kRatelimit: those of envoyproxy/ratelimit, and its metrics.
 enum class Compat : uint8_t { kNone, kRatelimit };
 enum class StoreKind : uint8_t { kMemory, kRedis };
+enum class SocketAccess : uint8_t { kOwner, kGroup, kEveryone };
 enum class LogFormat : uint8_t { kText, kJson };
 enum class RedisType : uint8_t { kSingle, kSentinel, kCluster };
 enum class TlsVersion : uint8_t { k12, k13 };
@@ -41,6 +42,7 @@ struct Settings {
 
   // Listeners. "127.0.0.1:8081", "[::1]:8081" or "unix:PATH"; port 0 picks a free one.
   std::vector<std::string> grpc_listen = {"127.0.0.1:8081"};
+  SocketAccess grpc_socket_access = SocketAccess::kOwner;
   std::string http_listen = "127.0.0.1:8080";
   std::string admin_listen = "127.0.0.1:6070";
   bool show_keys = false;

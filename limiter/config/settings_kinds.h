@@ -42,6 +42,7 @@ template <typename Enum>
 using Choices = std::span<const std::pair<Enum, std::string_view>>;
 Choices<Compat> ChoicesOf(Compat);
 Choices<StoreKind> ChoicesOf(StoreKind);
+Choices<SocketAccess> ChoicesOf(SocketAccess);
 Choices<LogFormat> ChoicesOf(LogFormat);
 Choices<RedisType> ChoicesOf(RedisType);
 Choices<TlsVersion> ChoicesOf(TlsVersion);

@@ -52,6 +52,10 @@ constexpr Setting kSettings[] = {
 
     {"grpc-listen", Group::kListeners, Access<List<&S::grpc_listen, AddressForm, 1>>(),
      "Addresses of the gRPC listener; port 0 picks a free port."},
+    {"grpc-socket-access", Group::kListeners, Access<Choice<&S::grpc_socket_access>>(),
+     "Who may connect to the Unix sockets among them: the user that Weir runs as, its group too, "
+     "or "
+     "all who reach the folder."},
     {"http-listen", Group::kListeners, Access<Formed<&S::http_listen, TcpForm>>(),
      "Address for health, metrics and /json; port 0 picks a free port."},
     {"admin-listen", Group::kListeners, Access<Formed<&S::admin_listen, TcpForm>>(),
@@ -378,6 +382,10 @@ constexpr std::pair<OnStoreFailure, std::string_view> kOnStoreFailure[] = {
     {OnStoreFailure::kAllow, "allow"},
     {OnStoreFailure::kDeny, "deny"},
     {OnStoreFailure::kError, "error"}};
+constexpr std::pair<SocketAccess, std::string_view> kSocketAccess[] = {
+    {SocketAccess::kOwner, "owner"},
+    {SocketAccess::kGroup, "group"},
+    {SocketAccess::kEveryone, "everyone"}};
 constexpr std::pair<Overflow, std::string_view> kOverflow[] = {{Overflow::kAllow, "allow"},
                                                                {Overflow::kDeny, "deny"}};
 
@@ -385,6 +393,7 @@ constexpr std::pair<Overflow, std::string_view> kOverflow[] = {{Overflow::kAllow
 
 Choices<Compat> ChoicesOf(Compat) { return kCompat; }
 Choices<StoreKind> ChoicesOf(StoreKind) { return kStoreKind; }
+Choices<SocketAccess> ChoicesOf(SocketAccess) { return kSocketAccess; }
 Choices<LogFormat> ChoicesOf(LogFormat) { return kLogFormat; }
 Choices<RedisType> ChoicesOf(RedisType) { return kRedisType; }
 Choices<TlsVersion> ChoicesOf(TlsVersion) { return kTlsVersion; }

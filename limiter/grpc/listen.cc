@@ -1,9 +1,11 @@
 #include "limiter/grpc/listen.h"
 
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <cstring>
 #include <string>
 #include <string_view>
@@ -32,6 +34,13 @@ absl::Status CheckListenAddress(const std::string& address) {
   return absl::UnavailableError(absl::StrCat("cannot listen on ", address,
                                              ": another process listens there; stop it or choose "
                                              "another path with --grpc-listen"));
+}
+
+absl::Status OpenSocketTo(const std::string& address, unsigned mode) {
+  const std::string path = address.substr(address.find(':') + 1);
+  if (chmod(path.c_str(), mode) == 0) return absl::OkStatus();
+  return absl::InternalError(
+      absl::StrCat("cannot change who may connect to ", address, ": ", std::strerror(errno)));
 }
 
 }  // namespace weir

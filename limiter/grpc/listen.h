@@ -10,4 +10,8 @@ namespace weir {
 // file would be replaced under it). Everything else is left to the bind.
 absl::Status CheckListenAddress(const std::string& address);
 
+// Gives the socket of "unix:PATH", which a process listens on, this mode. grpc++ leaves it to the
+// umask, which lets nobody but the owner connect.
+absl::Status OpenSocketTo(const std::string& address, unsigned mode);
+
 }  // namespace weir

@@ -15,10 +15,6 @@
 namespace weir {
 namespace {
 
-// The preface of HTTP/2 and empty SETTINGS (RFC 9113, section 3.4). A listener that speaks TLS
-// hangs up on it, which is a reaction as well.
-constexpr std::string_view kPreface("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0", 33);
-
 bool ConnectUnix(int fd, const std::string& path) {
   sockaddr_un name{};
   name.sun_family = AF_UNIX;
@@ -28,6 +24,8 @@ bool ConnectUnix(int fd, const std::string& path) {
 }
 
 }  // namespace
+
+std::string Http2Opening() { return {"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0", 33}; }
 
 ListenerProbe::~ListenerProbe() {
   if (fd_ >= 0) close(fd_);
@@ -76,7 +74,7 @@ ListenerProbe::Asked ListenerProbe::Ask() {
                                  : connect(fd_, found->ai_addr, found->ai_addrlen) == 0;
   if (!connected) return Asked::kRefused;
   // What cannot be sent was hung up on: a reaction, which the next turn sees.
-  (void)send(fd_, kPreface.data(), kPreface.size(), MSG_NOSIGNAL);
+  (void)send(fd_, opening_.data(), opening_.size(), MSG_NOSIGNAL);
   return Asked::kWaiting;
 }
 

@@ -13,10 +13,15 @@
 
 namespace weir {
 
+// The preface of HTTP/2 and empty SETTINGS (RFC 9113, section 3.4).
+std::string Http2Opening();
+
 class ListenerProbe {
  public:
-  // "127.0.0.1:8081", "[::1]:8081" or "unix:/path"; the port as bound.
-  explicit ListenerProbe(std::string address) : address_(std::move(address)) {}
+  // "127.0.0.1:8081", "[::1]:8081" or "unix:/path"; the port as bound. `opening`: what a client of
+  // this listener says first.
+  ListenerProbe(std::string address, std::string opening)
+      : address_(std::move(address)), opening_(std::move(opening)) {}
   ~ListenerProbe();
   ListenerProbe(const ListenerProbe&) = delete;
   ListenerProbe& operator=(const ListenerProbe&) = delete;
@@ -37,6 +42,7 @@ class ListenerProbe {
   bool Reacted() const;
 
   const std::string address_;
+  const std::string opening_;
   int fd_ = -1;
   Asked asked_ = Asked::kNothing;
   std::atomic<int> missed_{0};

@@ -321,7 +321,11 @@ absl::Status GrpcServer::Impl::Start() {
     PostCalls(lane);
   }
   for (Lane& lane : lanes_) threads_.emplace_back([this, &lane] { Poll(lane); });
-  return absl::OkStatus();
+  absl::Status status;
+  for (const std::string& address : options_.listen) {
+    if (address.starts_with("unix:")) status.Update(OpenSocketTo(address, options_.socket_mode));
+  }
+  return status;
 }
 
 void GrpcServer::Impl::PostCalls(Lane& lane) {

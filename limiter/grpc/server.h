@@ -23,7 +23,8 @@ namespace weir {
 struct GrpcOptions {
   // "127.0.0.1:8081", "[::1]:8081" or "unix:/path"; port 0 picks a free one.
   std::vector<std::string> listen;
-  int threads = 1;  // completion queues, one thread and one Worker each
+  unsigned socket_mode = 0700;  // of the Unix sockets among them
+  int threads = 1;              // completion queues, one thread and one Worker each
   std::size_t message_bytes_max = 64 << 10;
   std::size_t header_bytes_max = 8 << 10;
   int streams_max = 1000;              // at once, per connection

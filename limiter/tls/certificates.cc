@@ -212,6 +212,26 @@ SSL* NewServerSession(const Certificates& certificates) {
   return SSL_new(certificates.context.get());
 }
 
+std::string ClientHello() {
+  const Handle<SSL_CTX, SSL_CTX_free> context(SSL_CTX_new(TLS_client_method()));
+  if (context == nullptr) return "";
+  const Handle<SSL, SSL_free> session(SSL_new(context.get()));
+  BIO* const in = BIO_new(BIO_s_mem());
+  BIO* const out = BIO_new(BIO_s_mem());
+  if (session == nullptr || in == nullptr || out == nullptr) {
+    BIO_free(in);
+    BIO_free(out);
+    return "";
+  }
+  SSL_set_bio(session.get(), in, out);  // which are its own from here on
+  SSL_set_connect_state(session.get());
+  SSL_do_handshake(session.get());  // writes, and then waits for an answer that never comes
+  ERR_clear_error();
+  char* bytes = nullptr;
+  const long size = BIO_get_mem_data(out, &bytes);
+  return size > 0 ? std::string(bytes, static_cast<std::size_t>(size)) : "";
+}
+
 std::string ValidityProblem(const Certificates& certificates, int64_t now_s) {
   if (now_s >= certificates.ends_s) return "expired at " + TimeText(certificates.ends_s);
   if (now_s < certificates.begins_s) {

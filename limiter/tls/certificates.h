@@ -55,6 +55,9 @@ absl::StatusOr<Certificates> LoadCertificates(CertificateTexts texts,
 // A session of a listener with TLS 1.2 or newer; null if there is no memory.
 SSL* NewServerSession(const Certificates& certificates);
 
+// What a client of TLS says first: a ClientHello. Empty if there is no memory.
+std::string ClientHello();
+
 // Why clients will refuse the certificate at this time; empty if they will not.
 std::string ValidityProblem(const Certificates& certificates, int64_t now_s);
 

@@ -1,56 +1,82 @@
-"""Requests through Envoy without a pause."""
+"""Requests through Envoy, at a steady rate."""
 
 import collections
-import http.client
+import os
+import re
+import shutil
+import subprocess
 import threading
+import time
+
+import pytest
 
 import program
-import proxy
 
-CLIENTS = 3
 SECONDS = 30
+CONNECTIONS, CALLS_PER_S = 8, 1000
+# What changes under load changes so often; ./dev soak makes it twenty times.
+CHANGES = max(3, round(2 * float(os.environ.get("WEIR_INTEGRATION_SCALE", "1"))))
 
 
 class Load:
-    """Clients that ask without a pause until they are told to end."""
+    """h2load asks at a steady rate, in batches, until it is told to end."""
 
-    def __init__(self, port):
-        self._port = port
+    def __init__(self, envoy):
+        program_path = shutil.which("h2load")
+        if program_path is None:
+            missing = "h2load is not installed: apt-get install nghttp2-client"
+            (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(missing)
+        self._command = [
+            program_path, "--h1", f"--requests={CALLS_PER_S}", f"--clients={CONNECTIONS}",
+            f"--rps={CALLS_PER_S // CONNECTIONS}", f"http://127.0.0.1:{envoy.port}/"]
+        self._envoy = envoy
         self._end = threading.Event()
-        self._lock = threading.Lock()
-        self.outcomes = collections.Counter()
-        self._threads = [threading.Thread(target=self._run) for _ in range(CLIENTS)]
+        self._thread = threading.Thread(target=self._run)
+        self.outcomes = collections.Counter()  # "2xx", "failed" … -> requests
+        self.seconds = 0
+        self.max_ms = 0
 
     def __enter__(self):
-        for thread in self._threads:
-            thread.start()
+        self._thread.start()
         return self
 
     def __exit__(self, *_):
         self._end.set()
-        for thread in self._threads:
-            thread.join()
+        self._thread.join()
 
     def _run(self):
-        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=SECONDS)
+        began = time.monotonic()
         while not self._end.is_set():
-            try:
-                answer = proxy.get(self._port, connection=connection)
-                # The header proves that a Weir was asked.
-                outcome = (answer.status, answer.headers.get("x-ratelimit-limit"))
-            except Exception as error:  # counted, and the test fails on it
-                outcome = repr(error)
-                connection.close()
-            with self._lock:
-                self.outcomes[outcome] += 1
-        connection.close()
+            done = subprocess.run(self._command, capture_output=True, text=True, check=False)
+            self._read(done.stdout)
+        self.seconds = time.monotonic() - began
 
-    @property
-    def total(self):
-        with self._lock:
-            return sum(self.outcomes.values())
+    def _read(self, text):
+        """requests: 1000 total, …, 1000 succeeded, 0 failed, 0 errored, 0 timeout
+        status codes: 1000 2xx, 0 3xx, 0 4xx, 0 5xx"""
+        for line in ("requests", "status codes"):
+            found = re.search(rf"^{line}: (.*)$", text, re.M)
+            for number, what in re.findall(r"(\d+) (\w+)", found[1]):
+                self.outcomes[what] += int(number)
+        slowest = re.search(r"^time for request: +\S+ +([\d.]+)(us|ms|s) ", text, re.M)
+        scale = {"us": 0.001, "ms": 1, "s": 1000}[slowest[2]]
+        self.max_ms = max(self.max_ms, float(slowest[1]) * scale)
+
+    def text(self):
+        total = self.outcomes["total"]
+        return (f"{total} requests, {total / self.seconds:.0f} a second, "
+                f"slowest {self.max_ms:.0f} ms")
+
+    def judge(self):
+        """All were allowed, each by an answer of Weir."""
+        total = self.outcomes["total"]
+        assert total > 0 and self.outcomes["2xx"] == self.outcomes["succeeded"] == total, (
+            self.outcomes)
+        assert self._envoy.rate_limit_stats() == {"ok": total}
 
     def poll(self, done, what):
         """Waits until done() while requests keep being answered, a hundred at least."""
-        before = self.total
-        program.poll(lambda: done() and self.total >= before + 100, SECONDS, what)
+        def answered():
+            return self._envoy.rate_limit_stats().get("ok", 0)
+        before = answered()
+        program.poll(lambda: done() and answered() >= before + 100, SECONDS, what)

@@ -1,81 +1,20 @@
 """Three Weirs behind Envoy: each restarts under load, and no request fails."""
 
-import collections
 import math
-import os
-import re
-import shutil
-import subprocess
-import threading
 import time
-
-import pytest
 
 import bootstrap
 import program
 from conftest import port_of
+from load import CHANGES, SECONDS, Load
 
 # Longer than the health check of docs/envoy.md needs to notice: two checks of at most 0.5 s each,
 # 0.5 s apart.
 DRAIN_S = 2.5
 DRAIN = f"--drain-delay={int(DRAIN_S * 1000)}ms"
 WEIRS = 3
-SECONDS = 30
-CONNECTIONS, CALLS_PER_S = 8, 1000
-# Restarts of all of them: ./dev soak makes it twenty single restarts.
-ROUNDS = max(1, math.ceil(2 * float(os.environ.get("WEIR_INTEGRATION_SCALE", "1")) / WEIRS))
-
-
-class Load:
-    """h2load asks at a steady rate, in batches, until it is told to end."""
-
-    def __init__(self, envoy):
-        program_path = shutil.which("h2load")
-        if program_path is None:
-            missing = "h2load is not installed: apt-get install nghttp2-client"
-            (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(missing)
-        self._command = [
-            program_path, "--h1", f"--requests={CALLS_PER_S}", f"--clients={CONNECTIONS}",
-            f"--rps={CALLS_PER_S // CONNECTIONS}", f"http://127.0.0.1:{envoy.port}/"]
-        self._envoy = envoy
-        self._end = threading.Event()
-        self._thread = threading.Thread(target=self._run)
-        self.outcomes = collections.Counter()  # "2xx", "failed" … -> requests
-        self.seconds = 0
-        self.max_ms = 0
-
-    def __enter__(self):
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self._end.set()
-        self._thread.join()
-
-    def _run(self):
-        began = time.monotonic()
-        while not self._end.is_set():
-            done = subprocess.run(self._command, capture_output=True, text=True, check=False)
-            self._read(done.stdout)
-        self.seconds = time.monotonic() - began
-
-    def _read(self, text):
-        """requests: 1000 total, …, 1000 succeeded, 0 failed, 0 errored, 0 timeout
-        status codes: 1000 2xx, 0 3xx, 0 4xx, 0 5xx"""
-        for line in ("requests", "status codes"):
-            found = re.search(rf"^{line}: (.*)$", text, re.M)
-            for number, what in re.findall(r"(\d+) (\w+)", found[1]):
-                self.outcomes[what] += int(number)
-        slowest = re.search(r"^time for request: +\S+ +([\d.]+)(us|ms|s) ", text, re.M)
-        scale = {"us": 0.001, "ms": 1, "s": 1000}[slowest[2]]
-        self.max_ms = max(self.max_ms, float(slowest[1]) * scale)
-
-    def poll(self, done, what):
-        """Waits until done() while requests keep being answered, a hundred at least."""
-        def answered():
-            return self._envoy.rate_limit_stats().get("ok", 0)
-        before = answered()
-        program.poll(lambda: done() and answered() >= before + 100, SECONDS, what)
+# Of all of them.
+ROUNDS = math.ceil(CHANGES / WEIRS)
 
 
 def decisions(weir):
@@ -118,13 +57,9 @@ def test_restart_fails_no_request(start_weir, config_for, start_envoy, report):
             load.poll(lambda: envoy.healthy("weir") == set(ports), "Envoy to notice it is back")
             load.poll(lambda: decisions(weirs[i]), "requests to the new one")
 
-    total = load.outcomes["total"]
-    report("rolling restart", f"{len(drains)} restarts of {WEIRS} Weirs, {total} requests, "
-           f"{total / load.seconds:.0f} a second, slowest {load.max_ms:.0f} ms; "
+    report("rolling restart", f"{len(drains)} restarts of {WEIRS} Weirs, {load.text()}; "
            f"drained in {min(drains):.2f} to {max(drains):.2f} s ({DRAIN})")
-    assert total > 0 and load.outcomes["2xx"] == load.outcomes["succeeded"] == total, load.outcomes
-    # Each was asked about, and Weir answered each.
-    assert envoy.rate_limit_stats() == {"ok": total}
+    load.judge()
     # The delay, the end of connections, and no call that had to be cut off.
     assert max(drains) < DRAIN_S + 5
 

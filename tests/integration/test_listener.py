@@ -1,9 +1,13 @@
-"""grpc++ 1.51 stops listening for good when the process once has no descriptor left
+"""The gRPC listener itself: who may connect, and what is seen when nobody can.
+
+grpc++ 1.51 stops listening for good when the process once has no descriptor left
 (CVE-2023-4785). Nothing else in it fails; /livez must, so that whoever looks after the process
 restarts it."""
 
+import os
 import resource
 import socket
+import stat
 
 import pytest
 
@@ -21,12 +25,22 @@ CONNECTIONS = 400
 
 
 @pytest.fixture
-def weir(binary, tmp_path):
+def start(binary, tmp_path):
     (tmp_path / "rules").mkdir()
     (tmp_path / "rules" / "rules.yaml").write_text(RULES)
-    started = program.Program(binary, tmp_path, cases.Setup(flags=()))
-    yield started
-    started.stop()
+    started = []
+
+    def run(*flags):
+        started.append(program.Program(binary, tmp_path, cases.Setup(flags=flags)))
+        return started[-1]
+    yield run
+    for weir in started:
+        weir.stop()
+
+
+@pytest.fixture
+def weir(start):
+    return start()
 
 
 def reacts(weir):
@@ -68,3 +82,12 @@ def test_livez_fails_when_nobody_can_connect(weir):
     assert weir.http("/healthcheck")[0] == 500
     assert "takes no connections any more" in weir.output("stderr")
     assert weir.running()
+
+
+@pytest.mark.parametrize("access, mode",
+                         [(None, 0o700), ("owner", 0o700), ("group", 0o770), ("everyone", 0o777)])
+def test_who_may_connect_to_a_unix_socket(access, mode, start, tmp_path):
+    socket_path = tmp_path / "s"
+    flags = [] if access is None else [f"--grpc-socket-access={access}"]
+    start(f"--grpc-listen=unix:{socket_path}", *flags)
+    assert stat.S_IMODE(os.stat(socket_path).st_mode) == mode

@@ -128,10 +128,10 @@ TEST(LoadSettings, HelpIsAnsweredWhateverElseIsWrong) {
 TEST(LoadSettings, EverySettingIsAFlagAVariableAndAKey) {
   // Values other than the defaults, so that each source shows.
   const Settings defaults = DefaultSettings(Compat::kNone);
-  const std::vector<std::string> candidates = {"true",    "false", "7",     "99",     "300",
-                                               "4KiB",    "2s",    "deny",  "error",  "json",
-                                               "never",   "exact", "x.y:1", "/other", "ratelimit",
-                                               "x-other", "0.5",   "redis", "1.3",    "cluster"};
+  const std::vector<std::string> candidates = {
+      "true",      "false",   "7",    "99",    "300",   "4KiB",    "2s",
+      "deny",      "error",   "json", "never", "exact", "x.y:1",   "/other",
+      "ratelimit", "x-other", "0.5",  "redis", "1.3",   "cluster", "group"};
   for (const Setting& setting : AllSettings()) {
     Settings changed = defaults;
     std::string text;

@@ -59,7 +59,7 @@ class Listener {
 };
 
 void ExpectNoticed(Listener& listener) {
-  ListenerProbe probe(listener.address());
+  ListenerProbe probe(listener.address(), Http2Opening());
   probe.Turn();
   for (const char* const bytes : {"settings", ""}) {
     listener.Take(bytes);
@@ -94,7 +94,7 @@ TEST(ListenerProbe, ARefusedConnectionIsAMiss) {
     const Listener gone;
     address = gone.address();
   }
-  ListenerProbe probe(address);
+  ListenerProbe probe(address, Http2Opening());
   for (int i = 0; i < 3; ++i) {
     probe.Turn();
     EXPECT_TRUE(probe.answers());

@@ -128,5 +128,12 @@ TEST_F(CertificatesTest, SaysWhenClientsWillRefuseIt) {
   EXPECT_EQ(ValidityProblem(old, 1'800'000'000), "expired at 2023-11-14T22:14:00Z");
 }
 
+TEST(ClientHello, BeginsAHandshake) {
+  const std::string hello = ClientHello();
+  ASSERT_GT(hello.size(), 9U);
+  EXPECT_EQ(hello[0], 22) << "a handshake record, RFC 8446 section 5.1";
+  EXPECT_EQ(hello[5], 1) << "client_hello, section 4";
+}
+
 }  // namespace
 }  // namespace weir
