@@ -40,8 +40,9 @@ const char* PropertyOf(const std::string& name) {
                                                           : GRPC_PEER_URI_PROPERTY_NAME;
 }
 
-// Made with gRPC's C API: of grpc++ 1.51, SslServerCredentials cannot reload, and
-// TlsServerCredentials puts a pair that does not match in the place of one that does.
+// Made with gRPC's C API. Of grpc++ 1.51, SslServerCredentials cannot reload, and
+// TlsServerCredentials only through a provider that reads the files by itself: what is a good pair,
+// and since when, is CertificateSource's to say. Neither has a minimum version.
 class Credentials final : public grpc::ServerCredentials {
  public:
   Credentials(const CertificateSource& source, const ClientNames& names,
