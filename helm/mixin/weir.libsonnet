@@ -211,14 +211,21 @@ local capacity = [
 ];
 
 local top = [
-  g.row('Top rules'),
-  g.table('Busiest', 'The ten rules with the most decisions per second. Busy keys of a rule are ' +
-                     'not metrics: the wire never creates a series.', 'ops',
+  g.row('Top rules and keys'),
+  g.table('Busiest', 'The ten rules with the most decisions per second. The names of busy keys ' +
+                     'are on the status page, never in metrics.', 'ops',
           [g.query('topk(10, %s)' % by('domain, rule', of_rules(decisions)))], w=8),
   g.table('Most denied', 'The ten rules with the most denials per second.', 'ops',
           [g.query('topk(10, %s)' % by('domain, rule', of_rules(decisions, denied)))], w=8),
   g.table('Most hits', 'The ten rules with the most hits asked for per second.', 'ops',
           [g.query('topk(10, %s)' % by('domain, rule', of_rules('weir_hits_total')))], w=8),
+  g.graph('Share of the busiest key', 'Share of a rule’s hits of the last minute that its busiest ' +
+                                      'key takes: near 1, one caller is the load.', 'percentunit',
+          [g.query('topk(10, max by (domain, rule) (%s))' % series('weir_topk_share', rules),
+                   rule_legend)], w=12),
+  g.graph('Hits by rank', 'Hits of the last minute that keys of each rank took, estimated from ' +
+                          'samples, of all rules chosen.', 'short',
+          [g.query('sum by (rank) (%s)' % series('weir_topk_hits', rules), 'rank {{rank}}')], w=12),
 ];
 
 local configuration = [
