@@ -100,7 +100,7 @@ constexpr std::array<std::string_view, kSources> kSourceNames = {"none",  "memor
 
 // A value of a `key=value` line: quoted where it would not end at the next space.
 std::string FieldText(std::string_view value) {
-  const std::string text = EscapedForLog(value);
+  std::string text = EscapedForLog(value);
   if (!text.empty() && text.find_first_of(" \"=") == std::string::npos) return text;
   std::string quoted = "\"";
   for (const char c : text) {
