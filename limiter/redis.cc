@@ -93,10 +93,28 @@ absl::StatusOr<RedisPlace> PlaceAt(const RedisTarget& target, const Settings& se
 
 }  // namespace
 
-std::string RedisTlsStamp(const Settings& settings) {
+RedisTlsFiles::RedisTlsFiles(const Settings& settings, RedisStore& store)
+    : settings_(settings), store_(store), seen_(Stamp()), read_(seen_) {}
+
+void RedisTlsFiles::Follow() {
+  std::string stamp = Stamp();
+  const bool settled = stamp == seen_;
+  seen_ = std::move(stamp);
+  if (settled && seen_ != read_) Reload();
+}
+
+void RedisTlsFiles::Reload() {
+  read_ = Stamp();
+  if (const absl::Status status = store_.ReloadTls(); !status.ok()) {
+    spdlog::error("redis: {}; the certificates read before stay in use",
+                  std::string(status.message()));
+  }
+}
+
+std::string RedisTlsFiles::Stamp() const {
   std::string stamp;
   for (const std::string* const path :
-       {&settings.redis_tls_ca, &settings.redis_tls_cert, &settings.redis_tls_key}) {
+       {&settings_.redis_tls_ca, &settings_.redis_tls_cert, &settings_.redis_tls_key}) {
     struct stat file {};
     if (path->empty() || stat(path->c_str(), &file) != 0) continue;  // one that is gone is no news
     absl::StrAppend(&stamp, file.st_dev, ":", file.st_ino, ":", file.st_size, ":",

@@ -20,9 +20,29 @@ namespace weir {
 absl::StatusOr<RedisStoreOptions> RedisOptionsOf(const Settings& settings, const Secret& proposal,
                                                  const Secret& incarnation);
 
-// The state of the files that connections to Redis take their certificates from: another text means
-// that one of them was written or replaced.
-std::string RedisTlsStamp(const Settings& settings);
+// Reads the files that connections to Redis take their certificates from again when they change.
+//
+// Thread safety: all calls from one thread.
+class RedisTlsFiles {
+ public:
+  // Both outlive this; `store` has not started yet.
+  RedisTlsFiles(const Settings& settings, RedisStore& store);
+  // Reads them if they have changed and are as at the last call: between the two halves of a
+  // rotation nothing is wrong. Called every second or two.
+  void Follow();
+  // Reads them now. What cannot be used is logged, and the ones before stay in use.
+  void Reload();
+
+ private:
+  std::string Stamp() const;
+
+  const Settings& settings_;
+  RedisStore& store_;
+  // The state of the files as last seen and as last read: another text means that one of them was
+  // written or replaced.
+  std::string seen_;
+  std::string read_;
+};
 
 // How the store is, for metrics and for pages.
 StoreStatus StatusOf(const RedisStore& store, const Instant& now);

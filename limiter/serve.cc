@@ -95,6 +95,7 @@ class Server {
         prometheus_(HttpOptionsOf(settings_, "prometheus-listen", settings_.prometheus_listen)),
         collector_(engine_, memory_ != nullptr ? &memory_->cells() : &redis_->shared().cells(),
                    config_status_, CollectorOptions()) {
+    if (redis_ != nullptr) redis_tls_.emplace(settings_, *redis_);
     AddPages(loaded);
   }
 
@@ -161,7 +162,7 @@ class Server {
     watcher_->Poke();
     enforcement_.Poke();
     tls_.Poke();
-    ReloadRedisTls();
+    if (redis_tls_.has_value()) redis_tls_->Reload();
   }
 
   // Whether the store was reached since the start, or there is none to reach.
@@ -170,7 +171,7 @@ class Server {
   // What is done now and then.
   void Tick() {
     ProbeListeners();
-    if (redis_ != nullptr && RedisTlsStamp(settings_) != redis_tls_stamp_) ReloadRedisTls();
+    if (redis_tls_.has_value()) redis_tls_->Follow();
     enforcement_.Remind();
     ExpireLogRepeats(clock_.Now().wall_ns);
   }
@@ -183,20 +184,11 @@ class Server {
   }
 
  private:
-  void ReloadRedisTls() {
-    if (redis_ == nullptr) return;
-    redis_tls_stamp_ = RedisTlsStamp(settings_);
-    if (const absl::Status status = redis_->ReloadTls(); !status.ok()) {
-      spdlog::error("redis: {}; the certificates read before stay in use",
-                    std::string(status.message()));
-    }
-  }
-
   void ProbeListeners() {
     bool all = true;
     for (ListenerProbe& probe : probes_) {
       const bool before = probe.answers();
-      probe.Turn();
+      probe.Turn(clock_.Now().mono_ns);
       all = all && probe.answers();
       if (before && !probe.answers()) {
         spdlog::error("grpc-listen {}: takes no connections any more; /livez fails until it does",
@@ -249,6 +241,7 @@ class Server {
   EngineCollectorOptions CollectorOptions() {
     EngineCollectorOptions options;
     options.build = {kVersion, kRevision, __VERSION__, GrpcVersion()};
+    options.listeners.listening = [this] { return health_.alive(); };
     options.listeners.inflight_requests = [this] { return grpc_.in_flight(); };
     options.listeners.connections = [this] {
       return http_.connections() + admin_.connections() + prometheus_.connections();
@@ -364,7 +357,6 @@ class Server {
   const Settings settings_;
   ListenerTls& tls_;
   std::atomic<bool> store_reached_{false};
-  std::string redis_tls_stamp_;  // of the files read last
   const RpcOptions rpc_options_;
   SystemClock clock_;
   ThreadExecutor executor_;
@@ -372,7 +364,8 @@ class Server {
   std::unique_ptr<ThreadExecutor> resolver_;
   std::unique_ptr<MemoryStore> memory_;  // either this
   std::unique_ptr<RedisStore> redis_;    // or that
-  std::unique_ptr<DenyLog> deny_log_;    // nullptr: denials are not logged
+  std::optional<RedisTlsFiles> redis_tls_;
+  std::unique_ptr<DenyLog> deny_log_;  // nullptr: denials are not logged
   Engine engine_;
   Health health_;
   ConfigStatus config_status_;

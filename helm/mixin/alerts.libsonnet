@@ -18,6 +18,9 @@ local availability = [
     or (up == 0
       and on (%(deployment)s) count by (%(deployment)s) (last_over_time(weir_build_info[1d])))
   |||, '{{ $labels.job }} {{ $labels.instance }} does not answer scrapes.'),
+  alert('WeirNotListening', 'critical', '1m', |||
+    weir_grpc_listening == 0
+  |||, '{{ $labels.job }} {{ $labels.instance }} takes no gRPC connections any more.'),
   alert('WeirLatencyBudget', 'critical', '2m', |||
     1 - sum by (%(deployment)s) (rate(weir_request_duration_seconds_bucket{le="0.01"}[5m]))
       / sum by (%(deployment)s) (rate(weir_request_duration_seconds_count[5m])) > 0.0144

@@ -191,7 +191,7 @@ local capacity = [
           [g.query(by('instance', rated('process_cpu_seconds_total')), '{{instance}}')]),
   g.graph('Connections and requests', 'Client connections open, and requests being answered.',
           'short', [
-            g.query('sum by (instance) (%s)' % series('weir_connections'), '{{instance}} connections'),
+            g.query('sum by (instance) (%s)' % series('weir_connections'), '{{instance}} HTTP connections'),
             g.query('sum by (instance) (%s)' % series('weir_inflight_requests'),
                     '{{instance}} requests'),
           ]),

@@ -6,10 +6,11 @@
 //
 // Thread safety: Turn from one thread; answers from any.
 
+#include <sys/socket.h>
+
 #include <atomic>
 #include <cstdint>
 #include <string>
-#include <utility>
 
 namespace weir {
 
@@ -18,19 +19,21 @@ std::string Http2Opening();
 
 class ListenerProbe {
  public:
-  // "127.0.0.1:8081", "[::1]:8081" or "unix:/path"; the port as bound. `opening`: what a client of
-  // this listener says first.
-  ListenerProbe(std::string address, std::string opening)
-      : address_(std::move(address)), opening_(std::move(opening)) {}
+  // A connection that met no reaction for so long counts as missed.
+  static constexpr int64_t kPatienceNs = 1'500'000'000;
+
+  // "127.0.0.1:8081", "[::1]:8081" or "unix:/path"; the port as bound. A name is looked up here,
+  // once; one that is not found is never probed. `opening`: what a client says first.
+  ListenerProbe(std::string address, std::string opening);
   ~ListenerProbe();
   ListenerProbe(const ListenerProbe&) = delete;
   ListenerProbe& operator=(const ListenerProbe&) = delete;
 
-  // Judges the connection that the last turn made, and makes another. Called every second or so:
-  // what did not react between two turns counts as missed.
-  void Turn();
-  // False after three missed turns in a row, until one is answered. Where no connection could be
-  // made for want of a descriptor, nothing is known and nothing changes.
+  // Judges the connection made before, once that is kPatienceNs ago, and makes another. Called
+  // every second or two; more often does no harm.
+  void Turn(int64_t now_mono_ns);
+  // False after three misses in a row, until a connection is answered. Where none could be made
+  // for want of a descriptor, nothing is known and nothing changes.
   bool answers() const { return missed_.load(std::memory_order_relaxed) < kMissedMax; }
   const std::string& address() const { return address_; }
 
@@ -43,8 +46,11 @@ class ListenerProbe {
 
   const std::string address_;
   const std::string opening_;
+  sockaddr_storage name_{};
+  socklen_t name_bytes_ = 0;  // 0: not known
   int fd_ = -1;
   Asked asked_ = Asked::kNothing;
+  int64_t asked_mono_ns_ = 0;
   std::atomic<int> missed_{0};
 };
 

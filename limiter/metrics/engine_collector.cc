@@ -141,12 +141,16 @@ void EngineCollector::AddConfig(Families& families, const ConfigStatus::Snapshot
 
 void EngineCollector::AddListeners(Families& families) const {
   const ListenerGauges& listeners = options_.listeners;
+  if (listeners.listening) {
+    families.Gauge("weir_grpc_listening", "1 while the gRPC listeners take connections.");
+    families.Add({}, uint64_t{listeners.listening()});
+  }
   if (listeners.inflight_requests) {
     families.Gauge("weir_inflight_requests", "Requests being answered.");
     families.Add({}, listeners.inflight_requests());
   }
   if (listeners.connections) {
-    families.Gauge("weir_connections", "Client connections open.");
+    families.Gauge("weir_connections", "Client connections open to the HTTP listeners.");
     families.Add({}, listeners.connections());
   }
   AddReasons(families, "weir_http_rejected_total",

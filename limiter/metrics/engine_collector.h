@@ -53,6 +53,7 @@ struct TlsStatus {
 // What only the listeners know. Called in Collect, on its thread; must not block. An unset one
 // leaves its family out.
 struct ListenerGauges {
+  std::function<bool()> listening;  // whether gRPC clients can still connect
   std::function<uint64_t()> inflight_requests;
   std::function<uint64_t()> connections;
   std::function<std::vector<ReasonCount>()> http_rejected;

@@ -81,7 +81,7 @@ SIGTERM, SIGINT
 Health says NOT_SERVING for \-\-drain\-delay; then calls may end within \-\-drain\-max.
 .TP
 SIGHUP
-Reads the rule files and the certificates at once.
+Reads the rule files, the enforcement file and the certificates at once.
 .SH FILES
 .TP
 .I /etc/weir/weir.yaml

@@ -12,6 +12,7 @@ import stat
 import pytest
 
 import cases
+import exposition
 import program
 
 RULES = """
@@ -59,6 +60,10 @@ def livez(weir):
     return weir.http("/livez")[0]
 
 
+def listening(weir):
+    return exposition.total(exposition.parse(weir.http("/metrics")[2]), "weir_grpc_listening")
+
+
 def exhaust(weir):
     """Connects more often than the process has descriptors, and leaves again."""
     host, _, port = weir.addresses["grpc"].rpartition(":")
@@ -74,12 +79,13 @@ def exhaust(weir):
 
 
 def test_livez_fails_when_nobody_can_connect(weir):
-    assert livez(weir) == 200 and reacts(weir)
+    assert livez(weir) == 200 and listening(weir) == 1 and reacts(weir)
     resource.prlimit(weir.pid, resource.RLIMIT_NOFILE, (DESCRIPTORS, DESCRIPTORS))
     exhaust(weir)
     program.poll(lambda: not reacts(weir), 30, "the listener to be dead")
     program.poll(lambda: livez(weir) == 503, 30, "/livez to say so")
     assert weir.http("/healthcheck")[0] == 500
+    assert listening(weir) == 0
     assert "takes no connections any more" in weir.output("stderr")
     assert weir.running()
 

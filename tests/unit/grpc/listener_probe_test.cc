@@ -7,7 +7,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include <cstdio>
+#include <cstdint>
 #include <cstring>
 #include <string>
 
@@ -58,22 +58,33 @@ class Listener {
   std::string address_;
 };
 
+// A probe whose turns come when a connection has had its time.
+class Turns {
+ public:
+  explicit Turns(const std::string& address) : probe_(address, Http2Opening()) {}
+  bool Turn(int64_t after_ns = ListenerProbe::kPatienceNs) {
+    now_ns_ += after_ns;
+    probe_.Turn(now_ns_);
+    return probe_.answers();
+  }
+
+ private:
+  ListenerProbe probe_;
+  int64_t now_ns_ = 0;
+};
+
 void ExpectNoticed(Listener& listener) {
-  ListenerProbe probe(listener.address(), Http2Opening());
-  probe.Turn();
+  Turns turns(listener.address());
+  turns.Turn();
   for (const char* const bytes : {"settings", ""}) {
     listener.Take(bytes);
-    probe.Turn();
-    EXPECT_TRUE(probe.answers());
+    EXPECT_TRUE(turns.Turn());
   }
-  probe.Turn();
-  probe.Turn();
-  EXPECT_TRUE(probe.answers()) << "a pause is not the end";
-  probe.Turn();
-  EXPECT_FALSE(probe.answers()) << "nobody took three connections";
+  turns.Turn();
+  EXPECT_TRUE(turns.Turn()) << "a pause is not the end";
+  EXPECT_FALSE(turns.Turn()) << "nobody took three connections";
   for (int i = 0; i < 4; ++i) listener.Take("");  // the others have left
-  probe.Turn();
-  EXPECT_TRUE(probe.answers());
+  EXPECT_TRUE(turns.Turn());
 }
 
 TEST(ListenerProbe, NoticesThatNobodyTakesConnections) {
@@ -94,13 +105,24 @@ TEST(ListenerProbe, ARefusedConnectionIsAMiss) {
     const Listener gone;
     address = gone.address();
   }
-  ListenerProbe probe(address, Http2Opening());
-  for (int i = 0; i < 3; ++i) {
-    probe.Turn();
-    EXPECT_TRUE(probe.answers());
-  }
-  probe.Turn();
-  EXPECT_FALSE(probe.answers());
+  Turns turns(address);
+  for (int i = 0; i < 3; ++i) EXPECT_TRUE(turns.Turn());
+  EXPECT_FALSE(turns.Turn());
+}
+
+TEST(ListenerProbe, AConnectionHasItsTimeHoweverOftenItIsLookedAt) {
+  Listener listener;
+  Turns turns(listener.address());
+  turns.Turn();
+  for (int i = 0; i < 20; ++i) EXPECT_TRUE(turns.Turn(ListenerProbe::kPatienceNs / 21));
+  listener.Take("");
+  for (int i = 0; i < 3; ++i) EXPECT_TRUE(turns.Turn()) << "the first was answered in time";
+  EXPECT_FALSE(turns.Turn());
+}
+
+TEST(ListenerProbe, ANameThatIsNotFoundIsNeverJudged) {
+  Turns turns("no such host.invalid:1");
+  for (int i = 0; i < 5; ++i) EXPECT_TRUE(turns.Turn());
 }
 
 }  // namespace

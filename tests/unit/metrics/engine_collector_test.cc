@@ -344,10 +344,10 @@ TEST(EngineCollector, ConfigurationFollowsEachLoad) {
 TEST(EngineCollector, ListenersAreAskedAndMayBeAbsent) {
   Tested tested;
   const Scrape without = tested.Get();
-  for (const char* family :
-       {"weir_inflight_requests", "weir_connections", "weir_http_rejected_total",
-        "weir_streams_rejected_total", "weir_tls_cert_expiry_timestamp_seconds",
-        "weir_tls_reloads_total", "weir_tls_clients_refused_total"}) {
+  for (const char* family : {"weir_grpc_listening", "weir_inflight_requests", "weir_connections",
+                             "weir_http_rejected_total", "weir_streams_rejected_total",
+                             "weir_tls_cert_expiry_timestamp_seconds", "weir_tls_reloads_total",
+                             "weir_tls_clients_refused_total"}) {
     EXPECT_EQ(without.Count(family), 0) << family;
   }
   EngineCollectorOptions options;
@@ -357,6 +357,7 @@ TEST(EngineCollector, ListenersAreAskedAndMayBeAbsent) {
     tested.Ask(tested.engine.AddWorker(), "shop", {{"user", "a"}});
     return uint64_t{3};
   };
+  options.listeners.listening = [] { return true; };
   options.listeners.connections = [] { return uint64_t{4}; };
   options.listeners.http_rejected = [] {
     return std::vector<ReasonCount>{{"body", 5}, {"headers", 0}};
@@ -374,6 +375,7 @@ TEST(EngineCollector, ListenersAreAskedAndMayBeAbsent) {
   EXPECT_EQ(scrape.Of(R"(weir_tls_reloads_total{listener="http",result="failure"})"), 9);
   EXPECT_EQ(scrape.Of("weir_tls_clients_refused_total"), 10);
   EXPECT_EQ(scrape.Of("weir_inflight_requests"), 3);
+  EXPECT_EQ(scrape.Of("weir_grpc_listening"), 1);
   EXPECT_EQ(scrape.Of("weir_connections"), 4);
   EXPECT_EQ(scrape.Of(R"(weir_http_rejected_total{reason="body"})"), 5);
   EXPECT_EQ(scrape.Of(R"(weir_http_rejected_total{reason="headers"})"), 0);
