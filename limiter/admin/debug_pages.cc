@@ -22,20 +22,6 @@ constexpr int kTopKeysShown = 20;
 constexpr int kKeysListed = 1000;  // of all rules together
 constexpr int kRefreshMaxS = 3600;
 
-HttpResponse Text(std::string body, int status = 200) {
-  HttpResponse response;
-  response.status = status;
-  response.body = std::move(body);
-  return response;
-}
-
-HttpResponse Json(std::string body) {
-  HttpResponse response;
-  response.content_type = "application/json";
-  response.body = std::move(body);
-  return response;
-}
-
 HttpResponse Html(std::string body) {
   HttpResponse response;
   response.content_type = "text/html; charset=utf-8";
@@ -69,7 +55,7 @@ HttpResponse StatusOf(const DebugPages& pages, RuleRates& rates, const HttpReque
   status.store = pages.store();
   status.reloads = pages.reloads.Get();
   status.settings = pages.settings;
-  return WantsJson(request) ? Json(StatusJson(status)) : Html(StatusHtml(status));
+  return WantsJson(request) ? JsonResponse(StatusJson(status)) : Html(StatusHtml(status));
 }
 
 // What is known of the keys of all rules, or of those with this domain and label.
@@ -95,13 +81,13 @@ HttpResponse Top(const Engine& engine, const HttpRequest& request) {
   const std::vector<TopPage> rules =
       TopOf(engine, QueryValue(request.query, "domain"), QueryValue(request.query, "rule"),
             static_cast<std::size_t>(k));
-  if (WantsJson(request)) return Json(TopJson(rules));
+  if (WantsJson(request)) return JsonResponse(TopJson(rules));
   return Html(TopHtml(rules, engine.options().keep_key_texts, RefreshOf(request)));
 }
 
 HttpResponse Keys(const Engine& engine, const HttpRequest& request) {
   if (!engine.options().keep_key_texts) {
-    return Text("keys are not shown: start with --show-keys=true\n", 403);
+    return TextResponse(403, "keys are not shown: start with --show-keys=true\n");
   }
   const std::string prefix = QueryValue(request.query, "prefix").value_or("");
   std::string lines;
@@ -110,12 +96,12 @@ HttpResponse Keys(const Engine& engine, const HttpRequest& request) {
                                    QueryValue(request.query, "rule"), KeySketch::kSlots)) {
     for (const KeyHits& key : rule.top.keys) {
       if (key.text.compare(0, prefix.size(), prefix) != 0) continue;
-      if (++listed > kKeysListed) return Text(lines + "# and more\n");
+      if (++listed > kKeysListed) return TextResponse(200, lines + "# and more\n");
       absl::StrAppend(&lines, OneLineText(rule.domain), "\t", OneLineText(rule.label), "\t",
                       OneLineText(key.text), "\t", NumberText(key.hits), "\n");
     }
   }
-  return Text(std::move(lines));
+  return TextResponse(200, std::move(lines));
 }
 
 }  // namespace
@@ -132,18 +118,20 @@ void AddDebugPages(const DebugPages& pages, HttpServer& server) {
     return Keys(engine, request);
   });
   server.AddRoute("/reloads", {"GET"}, [&reloads = pages.reloads](const HttpRequest&) {
-    return Json(ReloadsJson(reloads.Get()));
+    return JsonResponse(ReloadsJson(reloads.Get()));
   });
   server.AddRoute("/rlconfig", {"GET"}, [&engine = pages.engine](const HttpRequest&) {
-    return Text(RlConfig(engine.rules().get()));
+    return TextResponse(200, RlConfig(engine.rules().get()));
   });
   server.AddRoute("/rules", {"GET"}, [pages](const HttpRequest&) {
-    return Json(RulesJson(pages.engine, pages.store()));
+    return JsonResponse(RulesJson(pages.engine, pages.store()));
   });
-  server.AddRoute("/stats", {"GET"},
-                  [metrics = pages.metrics](const HttpRequest&) { return Text(metrics()); });
+  server.AddRoute("/stats", {"GET"}, [metrics = pages.metrics](const HttpRequest&) {
+    return TextResponse(200, metrics());
+  });
   server.AddRoute("/config", {"GET"}, [pages](const HttpRequest& request) {
-    return WantsJson(request) ? Json(pages.settings_json) : Text(pages.settings);
+    return WantsJson(request) ? JsonResponse(pages.settings_json)
+                              : TextResponse(200, pages.settings);
   });
 }
 

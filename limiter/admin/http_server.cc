@@ -28,6 +28,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "limiter/core/handle.h"
 
 namespace weir {
 namespace {
@@ -37,16 +38,6 @@ constexpr int kBacklog = 128;
 // What a connection may hold unread besides one header and one body: the framing of chunks, and the
 // start of the next request. Many times the largest read of libevent's (4 KiB).
 constexpr std::size_t kUnreadSlackBytes = 16 << 10;
-
-template <auto Free>
-struct Freeing {
-  template <typename T>
-  void operator()(T* object) const {
-    Free(object);
-  }
-};
-template <typename T, auto Free>
-using Handle = std::unique_ptr<T, Freeing<Free>>;
 
 std::optional<std::string_view> MethodName(evhttp_cmd_type type) {
   switch (type) {

@@ -49,6 +49,12 @@ struct HttpResponse {
   std::string body;
   std::string style_hash{};  // "sha256-…" of the one stylesheet that the body may hold; empty: none
 };
+inline HttpResponse TextResponse(int status, std::string body) {
+  return {.status = status, .body = std::move(body)};
+}
+inline HttpResponse JsonResponse(std::string body) {
+  return {.content_type = "application/json", .body = std::move(body)};
+}
 
 // What the bounds refused.
 struct HttpRejects {

@@ -8,19 +8,8 @@
 namespace weir {
 namespace {
 
-constexpr char kText[] = "text/plain; charset=utf-8";
-constexpr char kJson[] = "application/json";
-
-HttpResponse Text(int status, std::string body) {
-  HttpResponse response;
-  response.status = status;
-  response.content_type = kText;
-  response.body = std::move(body);
-  return response;
-}
-
 HttpResponse Metrics(const std::function<std::string()>& metrics, const std::string& type) {
-  HttpResponse response = Text(200, metrics());
+  HttpResponse response = TextResponse(200, metrics());
   response.content_type = type;
   return response;
 }
@@ -38,9 +27,10 @@ class JsonCalls {
               [this, &clock, started_ns, call, respond](const JsonAnswer& answer) {
                 pages_.worker.counters().methods[static_cast<std::size_t>(Method::kJson)].Observe(
                     static_cast<int>(answer.code), clock.Now().mono_ns - started_ns);
-                HttpResponse response = Text(answer.http_status, answer.body);
                 const bool decided = answer.http_status == 200 || answer.http_status == 429;
-                if (decided) response.content_type = kJson;
+                HttpResponse response = decided ? JsonResponse(answer.body)
+                                                : TextResponse(answer.http_status, answer.body);
+                response.status = answer.http_status;
                 respond(response);
                 calls_.erase(call);
               });
@@ -62,15 +52,15 @@ void AddMetricsPage(const std::string& path, std::function<std::string()> metric
 
 void AddPublicPages(const PublicPages& pages, HttpServer& server) {
   server.AddRoute("/livez", {"GET"}, [&health = pages.health](const HttpRequest&) {
-    return health.alive() ? Text(200, "OK")
-                          : Text(503, "the gRPC listener takes no connections any more\n");
+    return health.alive() ? TextResponse(200, "OK")
+                          : TextResponse(503, "the gRPC listener takes no connections any more\n");
   });
   server.AddRoute("/healthcheck", {"GET"}, [&health = pages.health](const HttpRequest&) {
-    return health.serving() ? Text(200, "OK") : Text(500, "not serving\n");
+    return health.serving() ? TextResponse(200, "OK") : TextResponse(500, "not serving\n");
   });
   server.AddRoute("/readyz", {"GET"}, [&health = pages.health](const HttpRequest&) {
-    return health.ready() ? Text(200, "OK")
-                          : Text(503, "not ready: draining, or no rules are loaded\n");
+    return health.ready() ? TextResponse(200, "OK")
+                          : TextResponse(503, "not ready: draining, or no rules are loaded\n");
   });
   // The reference takes any method here.
   server.AddLateRoute("/json", {},

@@ -4,6 +4,8 @@
 //
 // Thread safety: implementations are called from many threads at once.
 
+#include <array>
+#include <cstddef>
 #include <cstdint>
 #include <span>
 #include <string>
@@ -31,6 +33,9 @@ enum class Source : uint8_t {
   kPolicy = 5,       // a failure or overflow policy
 };
 inline constexpr std::size_t kSources = 6;
+// In metrics and in logs; by Source.
+inline constexpr std::array<std::string_view, kSources> kSourceNames = {
+    "none", "memory", "lease", "store", "denied_cache", "policy"};
 
 // How a descriptor bears on the verdict over the whole request.
 enum class Weight : uint8_t {

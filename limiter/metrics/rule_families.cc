@@ -13,9 +13,6 @@ namespace {
 
 constexpr std::string_view kCodeNames[kCodes] = {"ok", "over_limit"};
 constexpr std::string_view kModeNames[kModes] = {"enforce", "shadow"};
-// By Source.
-constexpr std::string_view kSourceNames[kSources] = {"none",  "memory",       "lease",
-                                                     "store", "denied_cache", "policy"};
 
 struct RuleSums {
   uint64_t decisions[kCodes][kModes][kSources] = {};

@@ -95,9 +95,6 @@ bool& Json() {
   return json;
 }
 
-constexpr std::array<std::string_view, kSources> kSourceNames = {"none",  "memory",       "lease",
-                                                                 "store", "denied_cache", "policy"};
-
 // A value of a `key=value` line: quoted where it would not end at the next space.
 std::string FieldText(std::string_view value) {
   std::string text = EscapedForLog(value);

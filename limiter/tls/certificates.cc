@@ -21,22 +21,13 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
+#include "limiter/core/handle.h"
 
 namespace weir {
 namespace {
 
 // A bundle of a few hundred CAs has a quarter of it.
 constexpr std::size_t kFileBytesMax = std::size_t{1} << 20;
-
-template <auto kFree>
-struct Freeing {
-  template <typename T>
-  void operator()(T* object) const {
-    kFree(object);
-  }
-};
-template <typename T, auto kFree>
-using Handle = std::unique_ptr<T, Freeing<kFree>>;
 
 using Bio = Handle<BIO, BIO_free_all>;
 using Certificate = Handle<X509, X509_free>;

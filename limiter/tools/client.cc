@@ -1,15 +1,15 @@
 #include "limiter/tools/client.h"
 
 #include <grpc/support/log.h>
+#include <grpc/support/time.h>
 #include <grpcpp/grpcpp.h>
 
-#include <chrono>
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "limiter/runtime/system_clock.h"
 #include "limiter/tls/certificates.h"
 #include "weir/v1/limiter.grpc.pb.h"
 
@@ -19,8 +19,8 @@ namespace {
 constexpr int64_t kTimeoutNs = 5'000'000'000;
 
 void SetDeadline(grpc::ClientContext& context) {
-  const std::chrono::nanoseconds deadline(SystemClock().Now().wall_ns + kTimeoutNs);
-  context.set_deadline(std::chrono::system_clock::time_point(deadline));
+  // From now; a time of day would move when the clock is set.
+  context.set_deadline(gpr_time_from_nanos(kTimeoutNs, GPR_TIMESPAN));
 }
 
 absl::Status ToAbsl(const grpc::Status& status) {
