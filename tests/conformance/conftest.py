@@ -5,7 +5,6 @@ WEIR_BINARY names the program (default: the release build). Everything else of t
 passed on to it, except what would change its settings.
 """
 
-import os
 import pathlib
 
 import pytest
@@ -13,10 +12,10 @@ import pytest
 import cases
 import program
 import redis_option
-import stubs
 
 FOLDER = pathlib.Path(__file__).resolve().parent
-REPOSITORY = FOLDER.parent.parent
+
+pytest_plugins = ["shared_fixtures"]
 
 
 def pytest_addoption(parser):
@@ -26,20 +25,6 @@ def pytest_addoption(parser):
 
 def pytest_configure(config):
     redis_option.configure(config)
-
-
-@pytest.fixture(scope="session")
-def binary():
-    path = os.environ.get("WEIR_BINARY", str(REPOSITORY / "build" / "release" / "weir"))
-    if not os.access(path, os.X_OK):
-        pytest.fail(f"no program at {path}: build it, or set WEIR_BINARY", pytrace=False)
-    return path
-
-
-@pytest.fixture(scope="session")
-def api(tmp_path_factory):
-    """The Python messages and stubs of proto/."""
-    return stubs.generate(REPOSITORY / "proto", tmp_path_factory.mktemp("stubs"))
 
 
 @pytest.fixture(scope="session")

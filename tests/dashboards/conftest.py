@@ -5,9 +5,7 @@ WEIR_BINARY names the program (default: the release build), WEIR_ENVOY an Envoy 
 """
 
 import contextlib
-import os
 import pathlib
-import shutil
 import sys
 import types
 
@@ -27,20 +25,9 @@ import proxy  # noqa: E402
 import redis_server  # noqa: E402
 import scene as scenes  # noqa: E402
 import stubs  # noqa: E402
+from requirements import tool  # noqa: E402
 
-
-def missing(what):
-    """A skip that is seen; where everything must be installed, a failure."""
-    if os.environ.get("CI") == "true":
-        pytest.fail(what, pytrace=False)
-    pytest.skip(what)
-
-
-def tool(name, package):
-    found = shutil.which(name)
-    if found is None:
-        missing(f"{name} is not installed: apt-get install {package}")
-    return found
+pytest_plugins = ["shared_fixtures"]
 
 
 @pytest.fixture(scope="session")
@@ -55,21 +42,10 @@ def promtool():
 
 
 @pytest.fixture(scope="session")
-def binary():
-    path = os.environ.get("WEIR_BINARY", str(REPOSITORY / "build" / "release" / "weir"))
-    if not os.access(path, os.X_OK):
-        pytest.fail(f"no program at {path}: build it, or set WEIR_BINARY", pytrace=False)
-    return os.path.abspath(path)
-
-
-@pytest.fixture(scope="session")
-def programs(binary):
+def programs(binary, envoy_binary, redis_program):
     """What the scene is made of, each a path."""
-    envoy = os.environ.get("WEIR_ENVOY", str(REPOSITORY / ".venv-envoy" / "bin" / "envoy"))
-    if not os.access(envoy, os.X_OK):
-        missing(f"no Envoy at {envoy}: run ./dev setup, or set WEIR_ENVOY")
     return types.SimpleNamespace(
-        weir=binary, envoy=os.path.abspath(envoy), redis=tool("redis-server", "redis-server"),
+        weir=binary, envoy=envoy_binary, redis=redis_program,
         prometheus=tool("prometheus", "prometheus"))
 
 

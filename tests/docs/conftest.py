@@ -3,7 +3,6 @@
 WEIR_BINARY names the program (default: the release build), WEIR_ENVOY an Envoy 1.40.
 """
 
-import os
 import pathlib
 import shutil
 import sys
@@ -20,6 +19,8 @@ import cases  # noqa: E402
 import program  # noqa: E402
 import redis_server  # noqa: E402
 
+pytest_plugins = ["shared_fixtures"]
+
 
 def pytest_addoption(parser):
     parser.addoption("--slow", action="store_true", help="only what ./dev docs-go runs")
@@ -32,22 +33,6 @@ def pytest_configure(config):
 def pytest_collection_modifyitems(config, items):
     wanted = config.getoption("--slow")
     items[:] = [item for item in items if bool(item.get_closest_marker("slow")) == wanted]
-
-
-@pytest.fixture(scope="session")
-def binary():
-    path = os.environ.get("WEIR_BINARY", str(REPOSITORY / "build" / "release" / "weir"))
-    if not os.access(path, os.X_OK):
-        pytest.fail(f"no program at {path}: build it, or set WEIR_BINARY", pytrace=False)
-    return os.path.abspath(path)
-
-
-@pytest.fixture(scope="session")
-def envoy_binary():
-    path = os.environ.get("WEIR_ENVOY", str(REPOSITORY / ".venv-envoy" / "bin" / "envoy"))
-    if not os.access(path, os.X_OK):
-        pytest.skip(f"no Envoy at {path}: run ./dev setup, or set WEIR_ENVOY")
-    return os.path.abspath(path)
 
 
 @pytest.fixture
@@ -72,11 +57,8 @@ def weir(start_weir):
 
 
 @pytest.fixture
-def redis():
+def redis(redis_program):
     """The port of a Redis of this test."""
-    executable = redis_server.find()
-    if executable is None:
-        pytest.skip("redis-server is not installed: run ./dev setup")
-    server = redis_server.Redis(executable)
+    server = redis_server.Redis(redis_program)
     yield server.port
     server.close()

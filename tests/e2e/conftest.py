@@ -5,7 +5,6 @@ WEIR_BINARY names the program (default: the release build), WEIR_ENVOY an Envoy 
 count in a redis-server of the suite's own, and must answer the same.
 """
 
-import os
 import pathlib
 import shutil
 import sys
@@ -15,7 +14,6 @@ import grpc
 import pytest
 
 FOLDER = pathlib.Path(__file__).resolve().parent
-REPOSITORY = FOLDER.parent.parent
 # Starting the program and generating stubs is shared with the conformance suite.
 sys.path.append(str(FOLDER.parent / "conformance"))
 
@@ -24,8 +22,8 @@ import cases  # noqa: E402
 import program  # noqa: E402
 import proxy  # noqa: E402
 import redis_option  # noqa: E402
-import stubs  # noqa: E402
 
+pytest_plugins = ["shared_fixtures"]
 WINDOW_SECONDS = 3600
 TEST_SECONDS = 15
 
@@ -45,28 +43,6 @@ def inside_one_window():
     def fits():
         return WINDOW_SECONDS - time.time() % WINDOW_SECONDS > TEST_SECONDS
     program.poll(fits, 2 * TEST_SECONDS, "the end of the hour")
-
-
-@pytest.fixture(scope="session")
-def binary():
-    path = os.environ.get("WEIR_BINARY", str(REPOSITORY / "build" / "release" / "weir"))
-    if not os.access(path, os.X_OK):
-        pytest.fail(f"no program at {path}: build it, or set WEIR_BINARY", pytrace=False)
-    return os.path.abspath(path)
-
-
-@pytest.fixture(scope="session")
-def envoy_binary():
-    path = os.environ.get("WEIR_ENVOY", str(REPOSITORY / ".venv-envoy" / "bin" / "envoy"))
-    if not os.access(path, os.X_OK):
-        pytest.skip(f"no Envoy at {path}: run ./dev setup, or set WEIR_ENVOY")
-    return os.path.abspath(path)
-
-
-@pytest.fixture(scope="session")
-def api(tmp_path_factory):
-    """The Python messages and stubs of proto/."""
-    return stubs.generate(REPOSITORY / "proto", tmp_path_factory.mktemp("stubs"))
 
 
 class Weirs:
@@ -162,19 +138,3 @@ def config_for():
 @pytest.fixture
 def config(weir, config_for):
     return config_for(weir)
-
-
-_REPORT = []
-
-
-@pytest.fixture(scope="session")
-def report():
-    """Takes what a test measured: it is printed after the run, whether the test passed or not."""
-    return lambda name, text: _REPORT.append(f"{name}: {text}")
-
-
-def pytest_terminal_summary(terminalreporter):
-    if _REPORT:
-        terminalreporter.section("measured")
-        for line in _REPORT:
-            terminalreporter.write_line(line)

@@ -15,11 +15,8 @@ import redis_server  # noqa: E402
 
 
 @pytest.fixture
-def redis():
-    found = redis_server.find()
-    if found is None:
-        pytest.skip("redis-server is not installed: apt-get install redis-server")
-    server = redis_server.Redis(found)
+def redis(redis_program):
+    server = redis_server.Redis(redis_program)
     yield server
     server.close()
 

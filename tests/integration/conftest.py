@@ -21,46 +21,13 @@ sys.path.append(str(FOLDER.parent / "conformance"))
 import fleet as fleets  # noqa: E402
 import redis_server  # noqa: E402
 import rules  # noqa: E402
-import stubs  # noqa: E402
 
-
-def missing(what):
-    """A skip that is seen; where everything must be installed, a failure."""
-    if os.environ.get("CI") == "true":
-        pytest.fail(what, pytrace=False)
-    pytest.skip(what)
+pytest_plugins = ["shared_fixtures"]
 
 
 @pytest.fixture(scope="session")
 def scale():
     return SCALE
-
-
-@pytest.fixture(scope="session")
-def binary():
-    path = os.environ.get("WEIR_BINARY", str(REPOSITORY / "build" / "release" / "weir"))
-    if not os.access(path, os.X_OK):
-        pytest.fail(f"no program at {path}: build it, or set WEIR_BINARY", pytrace=False)
-    return os.path.abspath(path)
-
-
-@pytest.fixture(scope="session")
-def stubs_folder(tmp_path_factory):
-    return tmp_path_factory.mktemp("stubs")
-
-
-@pytest.fixture(scope="session")
-def api(stubs_folder):
-    """The Python messages and stubs of proto/."""
-    return stubs.generate(REPOSITORY / "proto", stubs_folder)
-
-
-@pytest.fixture(scope="session")
-def redis_program():
-    found = redis_server.find()
-    if found is None:
-        missing("redis-server is not installed: apt-get install redis-server")
-    return found
 
 
 @pytest.fixture
@@ -96,19 +63,3 @@ def start_fleet(binary, tmp_path):
             errors.append(str(error))
     if errors:
         raise RuntimeError("\n".join(errors))
-
-
-_REPORT = []
-
-
-@pytest.fixture(scope="session")
-def report():
-    """Takes what a test measured: it is printed after the run, whether the test passed or not."""
-    return lambda name, text: _REPORT.append(f"{name}: {text}")
-
-
-def pytest_terminal_summary(terminalreporter):
-    if _REPORT:
-        terminalreporter.section("measured")
-        for line in _REPORT:
-            terminalreporter.write_line(line)

@@ -17,11 +17,6 @@ RIGHT, WRONG = "rh7Kq2-right", "wz4Pm9-wrong"
 _PORT_TRIES = 5
 
 
-def find(name="redis-server"):
-    """The path of a server program; None: it is not installed."""
-    return shutil.which(name)
-
-
 class Redis:
     """One redis-server (or a relative of it). It keeps nothing on disk unless told to."""
 

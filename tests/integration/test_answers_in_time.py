@@ -14,6 +14,7 @@ import pytest
 import audit
 import conftest
 import program
+import requirements
 import rules
 import scenario
 
@@ -34,7 +35,7 @@ def generator(binary):
     for folder in (pathlib.Path(binary).parent, conftest.REPOSITORY / "build" / "release"):
         if os.access(folder / "weir_grpc_load", os.X_OK):
             return str(folder / "weir_grpc_load")
-    return conftest.missing("the load generator is not built: target weir_grpc_load")
+    return requirements.missing("the load generator is not built: target weir_grpc_load")
 
 
 def freeze(redis):

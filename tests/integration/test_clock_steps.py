@@ -10,10 +10,10 @@ import time
 
 import pytest
 
-import conftest
 import fleet as fleets
 import program
 import redis_server
+import requirements
 import rules
 import scenario
 
@@ -50,7 +50,7 @@ class Stepped:
 @pytest.fixture(scope="module")
 def stepped(redis_program, binary, tmp_path_factory):
     if redis_server.SteppedClock.library() is None:
-        conftest.missing("libfaketime is not installed: apt-get install faketime")
+        requirements.missing("libfaketime is not installed: apt-get install faketime")
     made = Stepped(redis_program, binary, tmp_path_factory.mktemp("stepped"))
     yield made
     made.fleet.stop()

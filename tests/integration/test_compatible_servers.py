@@ -8,6 +8,7 @@ import pytest
 
 import conftest
 import program
+import requirements
 import rules
 import scenario
 from single_calls import ask, spend
@@ -30,7 +31,7 @@ def server(request):
     found = os.environ.get(variable) or next(iter(glob.glob(str(conftest.REPOSITORY / pattern))),
                                              None)
     if found is None:
-        conftest.missing(f"no {request.param}: run ./dev setup, or set {variable}")
+        requirements.missing(f"no {request.param}: run ./dev setup, or set {variable}")
     return found
 
 

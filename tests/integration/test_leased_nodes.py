@@ -8,10 +8,10 @@ import time
 
 import pytest
 
-import conftest
 import load
 import program
 import redis_server
+import requirements
 import rules
 import scenario
 from single_calls import BY_STORE, ask
@@ -100,7 +100,7 @@ def test_killed_and_restarted(under_load, report):
 def clocks(tmp_path):
     """A clock for each node that a test sets."""
     if redis_server.SteppedClock.library() is None:
-        conftest.missing("libfaketime is not installed: apt-get install faketime")
+        requirements.missing("libfaketime is not installed: apt-get install faketime")
     folders = [tmp_path / f"clock{node}" for node in range(rules.NODES)]
     for folder in folders:
         folder.mkdir()

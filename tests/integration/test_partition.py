@@ -7,11 +7,11 @@ which know no namespaces.
 
 import pytest
 
-import conftest
 import fleet as fleets
 import netns
 import program
 import redis_server
+import requirements
 import rules
 import scenario
 
@@ -53,7 +53,7 @@ class Inside:
 def inside(redis_program, binary, tmp_path_factory):
     reason = netns.why_not()
     if reason is not None:
-        conftest.missing(f"no network namespace with packet filters here: {reason}")
+        requirements.missing(f"no network namespace with packet filters here: {reason}")
     made = Inside(redis_program, binary, tmp_path_factory.mktemp("inside"))
     yield made
     made.namespace.drop_nothing()
