@@ -50,6 +50,9 @@
 namespace weir {
 namespace {
 
+// A page of ten thousand series takes milliseconds of a processor that decisions want meanwhile.
+constexpr int kSlowPagesNiceness = 10;
+
 // The objects of a serving process, built in the order of their declaration and destroyed in
 // reverse.
 class Server {
@@ -90,9 +93,11 @@ class Server {
         rate_limit_(engine_, rpc_options_),
         limiter_(engine_, rpc_options_),
         grpc_(GrpcOptionsOf(settings_, tls_), engine_, rate_limit_, limiter_, health_),
-        http_(HttpOptionsOf(settings_, "http-listen", settings_.http_listen, tls_.http())),
-        admin_(HttpOptionsOf(settings_, "admin-listen", settings_.admin_listen)),
-        prometheus_(HttpOptionsOf(settings_, "prometheus-listen", settings_.prometheus_listen)),
+        http_(HttpOptionsOf(settings_, "http-listen", settings_.http_listen, slow_pages_,
+                            tls_.http())),
+        admin_(HttpOptionsOf(settings_, "admin-listen", settings_.admin_listen, slow_pages_)),
+        prometheus_(HttpOptionsOf(settings_, "prometheus-listen", settings_.prometheus_listen,
+                                  slow_pages_)),
         collector_(engine_, memory_ != nullptr ? &memory_->cells() : &redis_->shared().cells(),
                    config_status_, CollectorOptions()) {
     if (redis_ != nullptr) redis_tls_.emplace(settings_, *redis_);
@@ -108,6 +113,8 @@ class Server {
     if (redis_ != nullptr) redis_->Stop();
     // What it still looks up is posted to the store's loop, which goes first.
     resolver_.reset();
+    // Before the listeners that it gives its pages to.
+    slow_pages_.Finish();
     http_.Stop();
     admin_.Stop();
     prometheus_.Stop();
@@ -360,6 +367,7 @@ class Server {
   const RpcOptions rpc_options_;
   SystemClock clock_;
   ThreadExecutor executor_;
+  ThreadExecutor slow_pages_{kSlowPagesNiceness};
   SeriesRegistry series_;
   std::unique_ptr<ThreadExecutor> resolver_;
   std::unique_ptr<MemoryStore> memory_;  // either this

@@ -60,11 +60,13 @@ GrpcOptions GrpcOptionsOf(const Settings& settings, const ListenerTls& tls) {
 }
 
 HttpOptions HttpOptionsOf(const Settings& settings, const std::string& name,
-                          const std::string& listen, const CertificateSource* certificates) {
+                          const std::string& listen, Executor& slow,
+                          const CertificateSource* certificates) {
   HttpOptions options;
   options.name = name;
   options.listen = listen;
   options.certificates = certificates;
+  options.slow = &slow;
   options.connections_max = settings.http_connections_max;
   options.header_bytes_max = settings.http_header_bytes_max;
   options.body_bytes_max = settings.http_body_bytes_max;

@@ -18,7 +18,7 @@ RpcOptions RpcOptionsOf(const Settings& settings);
 GrpcOptions GrpcOptionsOf(const Settings& settings, const ListenerTls& tls);
 // `name`: the setting that `listen` is from.
 HttpOptions HttpOptionsOf(const Settings& settings, const std::string& name,
-                          const std::string& listen,
+                          const std::string& listen, Executor& slow,
                           const CertificateSource* certificates = nullptr);
 std::vector<Tag> TagsOf(const Settings& settings);
 

@@ -108,28 +108,28 @@ HttpResponse Keys(const Engine& engine, const HttpRequest& request) {
 
 void AddDebugPages(const DebugPages& pages, HttpServer& server) {
   const auto rates = std::make_shared<RuleRates>(pages.engine.now().mono_ns);
-  server.AddRoute("/", {"GET"}, [pages, rates](const HttpRequest& request) {
+  server.AddSlowRoute("/", {"GET"}, [pages, rates](const HttpRequest& request) {
     return StatusOf(pages, *rates, request);
   });
-  server.AddRoute("/top", {"GET"}, [&engine = pages.engine](const HttpRequest& request) {
+  server.AddSlowRoute("/top", {"GET"}, [&engine = pages.engine](const HttpRequest& request) {
     return Top(engine, request);
   });
-  server.AddRoute("/keys", {"GET"}, [&engine = pages.engine](const HttpRequest& request) {
+  server.AddSlowRoute("/keys", {"GET"}, [&engine = pages.engine](const HttpRequest& request) {
     return Keys(engine, request);
   });
-  server.AddRoute("/reloads", {"GET"}, [&reloads = pages.reloads](const HttpRequest&) {
+  server.AddSlowRoute("/reloads", {"GET"}, [&reloads = pages.reloads](const HttpRequest&) {
     return JsonResponse(ReloadsJson(reloads.Get()));
   });
-  server.AddRoute("/rlconfig", {"GET"}, [&engine = pages.engine](const HttpRequest&) {
+  server.AddSlowRoute("/rlconfig", {"GET"}, [&engine = pages.engine](const HttpRequest&) {
     return TextResponse(200, RlConfig(engine.rules().get()));
   });
-  server.AddRoute("/rules", {"GET"}, [pages](const HttpRequest&) {
+  server.AddSlowRoute("/rules", {"GET"}, [pages](const HttpRequest&) {
     return JsonResponse(RulesJson(pages.engine, pages.store()));
   });
-  server.AddRoute("/stats", {"GET"}, [metrics = pages.metrics](const HttpRequest&) {
+  server.AddSlowRoute("/stats", {"GET"}, [metrics = pages.metrics](const HttpRequest&) {
     return TextResponse(200, metrics());
   });
-  server.AddRoute("/config", {"GET"}, [pages](const HttpRequest& request) {
+  server.AddSlowRoute("/config", {"GET"}, [pages](const HttpRequest& request) {
     return WantsJson(request) ? JsonResponse(pages.settings_json)
                               : TextResponse(200, pages.settings);
   });

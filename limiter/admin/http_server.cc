@@ -29,6 +29,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "limiter/core/handle.h"
+#include "limiter/core/mutex.h"
 
 namespace weir {
 namespace {
@@ -93,6 +94,7 @@ class HttpServer::Impl {
   void AddRoute(const std::string& path, std::vector<std::string> methods, LateHandler handler) {
     routes_[path] = {std::move(methods), std::move(handler)};
   }
+  void AddSlowRoute(const std::string& path, std::vector<std::string> methods, Handler handler);
   void SetOnWake(std::function<void()> on_wake) { on_wake_ = std::move(on_wake); }
   void Wake() { event_active(wake_.get(), EV_TIMEOUT, 0); }
   absl::Status Start();
@@ -127,10 +129,15 @@ class HttpServer::Impl {
   void Answer(evhttp_request* request);
   void AnswerTo(evhttp_request* request, const Respond& respond);
   void CountRefusal(evbuffer* output, const evbuffer_cb_info& change);
+  // Runs `task` on the server's thread. From any thread until Stop.
+  void Post(std::function<void()> task);
+  void Woken();
 
   const HttpOptions options_;
   std::map<std::string, Route, std::less<>> routes_;
   std::function<void()> on_wake_ = [] {};
+  Mutex mutex_;
+  std::vector<std::function<void()>> posted_ ABSL_GUARDED_BY(mutex_);
   HttpRejects rejects_;
   std::atomic<std::size_t> connected_{0};
   int port_ = 0;
@@ -223,7 +230,7 @@ absl::Status HttpServer::Impl::Start() {
       base_.get()));
   wake_.reset(event_new(
       base_.get(), -1, 0,
-      [](evutil_socket_t, short, void* self) { static_cast<Impl*>(self)->on_wake_(); }, this));
+      [](evutil_socket_t, short, void* self) { static_cast<Impl*>(self)->Woken(); }, this));
   // Signals belong to the main thread, and a write to a connection that is gone must not raise one.
   sigset_t all;
   sigset_t before;
@@ -428,6 +435,42 @@ void HttpServer::Impl::AnswerTo(evhttp_request* request, const Respond& respond)
                         respond);
 }
 
+void HttpServer::Impl::Post(std::function<void()> task) {
+  {
+    MutexLock lock(mutex_);
+    posted_.push_back(std::move(task));
+  }
+  Wake();
+}
+
+void HttpServer::Impl::Woken() {
+  on_wake_();
+  const auto tasks = [this] {
+    MutexLock lock(mutex_);
+    return std::exchange(posted_, {});
+  }();
+  for (const auto& task : tasks) task();
+}
+
+void HttpServer::Impl::AddSlowRoute(const std::string& path, std::vector<std::string> methods,
+                                    Handler handler) {
+  AddRoute(path, std::move(methods),
+           [this, handler = std::move(handler)](const HttpRequest& asked, Respond respond) {
+             // What it views ends with this call.
+             struct Texts {
+               std::string method, path, query, accept, body;
+             };
+             options_.slow->Post([this, handler, respond = std::move(respond),
+                                  texts = Texts{std::string(asked.method), std::string(asked.path),
+                                                std::string(asked.query), std::string(asked.accept),
+                                                std::string(asked.body)}] {
+               auto response = std::make_shared<const HttpResponse>(
+                   handler({texts.method, texts.path, texts.query, texts.accept, texts.body}));
+               Post([respond, response] { respond(*response); });
+             });
+           });
+}
+
 HttpServer::HttpServer(HttpOptions options) : impl_(std::make_unique<Impl>(std::move(options))) {}
 HttpServer::~HttpServer() = default;
 
@@ -437,6 +480,10 @@ void HttpServer::AddRoute(const std::string& path, std::vector<std::string> meth
                [handler = std::move(handler)](const HttpRequest& request, const Respond& respond) {
                  respond(handler(request));
                });
+}
+void HttpServer::AddSlowRoute(const std::string& path, std::vector<std::string> methods,
+                              Handler handler) {
+  impl_->AddSlowRoute(path, std::move(methods), std::move(handler));
 }
 void HttpServer::AddLateRoute(const std::string& path, std::vector<std::string> methods,
                               LateHandler handler) {

@@ -5,7 +5,8 @@
 // first byte of a request (or the connect) to the last byte of its answer, and the time between.
 //
 // Thread safety: AddRoute before Start; Start and Stop from one thread; handlers run on the
-// server's own thread and must not block; the rest from any thread.
+// server's own thread, or on the executor of slow ones, and must not block; the rest from any
+// thread.
 
 #include <atomic>
 #include <cstddef>
@@ -19,6 +20,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "limiter/core/executor.h"
 #include "limiter/tls/certificate_source.h"
 
 namespace weir {
@@ -33,6 +35,8 @@ struct HttpOptions {
   int64_t request_time_max_ns = 10'000'000'000;
   // HTTPS only, if given; loaded, and outlives the server.
   const CertificateSource* certificates = nullptr;
+  // Runs the handlers of AddSlowRoute; outlives the server, and runs none of them after its Stop.
+  Executor* slow = nullptr;
 };
 
 struct HttpRequest {
@@ -79,6 +83,10 @@ class HttpServer {
   // `methods` besides HEAD; others are answered 405. HEAD is answered wherever GET is. No methods:
   // the page takes every method there is but TRACE and CONNECT, which are answered 501 everywhere.
   void AddRoute(const std::string& path, std::vector<std::string> methods, Handler handler);
+
+  // As AddRoute, for pages that take long: the handler runs on options.slow, and meanwhile the
+  // server answers others. REQUIRES: options.slow is set.
+  void AddSlowRoute(const std::string& path, std::vector<std::string> methods, Handler handler);
 
   // As AddRoute, for answers that may come after the handler has returned.
   void AddLateRoute(const std::string& path, std::vector<std::string> methods, LateHandler handler);

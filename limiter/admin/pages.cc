@@ -45,9 +45,10 @@ class JsonCalls {
 
 void AddMetricsPage(const std::string& path, std::function<std::string()> metrics,
                     const std::string& content_type, HttpServer& server) {
-  server.AddRoute(path, {"GET"}, [metrics = std::move(metrics), content_type](const HttpRequest&) {
-    return Metrics(metrics, content_type);
-  });
+  server.AddSlowRoute(path, {"GET"},
+                      [metrics = std::move(metrics), content_type](const HttpRequest&) {
+                        return Metrics(metrics, content_type);
+                      });
 }
 
 void AddPublicPages(const PublicPages& pages, HttpServer& server) {

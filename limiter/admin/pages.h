@@ -3,7 +3,8 @@
 // What the HTTP listeners answer, as functions of the parts they show. The public listener serves
 // probes, metrics and /json; the debug listener shows how the process is.
 //
-// Thread safety: the routes run on their server's thread; each server needs a worker of its own.
+// Thread safety: the routes run on their server's thread, and pages that take long on its executor
+// of slow ones; each server needs a worker of its own.
 
 #include <functional>
 #include <string>

@@ -1,11 +1,13 @@
 #include "limiter/runtime/thread_executor.h"
 
+#include <unistd.h>
+
 #include <functional>
 #include <utility>
 
 namespace weir {
 
-ThreadExecutor::ThreadExecutor() : thread_([this] { Run(); }) {}
+ThreadExecutor::ThreadExecutor(int niceness) : thread_([this, niceness] { Run(niceness); }) {}
 
 ThreadExecutor::~ThreadExecutor() { Finish(); }
 
@@ -27,7 +29,10 @@ void ThreadExecutor::Post(std::function<void()> task) {
   posted_.notify_one();
 }
 
-void ThreadExecutor::Run() {
+void ThreadExecutor::Run(int niceness) {
+  // On Linux the priority is each thread's own.
+  if (niceness != 0) [[maybe_unused]]
+    const int now = nice(niceness);
   while (true) {
     std::function<void()> task;
     {

@@ -16,7 +16,9 @@ namespace weir {
 
 class ThreadExecutor : public Executor {
  public:
-  ThreadExecutor();
+  // `niceness`: how much more than other threads its own leaves the processor to others, 0 to 19
+  // (nice(2)). What the system refuses is left as it is.
+  explicit ThreadExecutor(int niceness = 0);
   ~ThreadExecutor() override;
 
   void Post(std::function<void()> task) override;
@@ -26,7 +28,7 @@ class ThreadExecutor : public Executor {
   void Finish();
 
  private:
-  void Run();
+  void Run(int niceness);
 
   Mutex mutex_;
   std::condition_variable_any posted_;

@@ -21,6 +21,8 @@
 #include <utility>
 #include <vector>
 
+#include "limiter/runtime/thread_executor.h"
+
 namespace weir {
 namespace {
 
@@ -514,6 +516,42 @@ TEST(HttpServer, AnswersLateAndDropsAnAnswerWhoseClientIsGone) {
   server.Wake();
   EXPECT_NE(stays.ReadUntil("late\n").find("200"), std::string::npos);
   server.Stop();
+}
+
+TEST(HttpServer, AnswersOthersWhileASlowPageIsMade) {
+  ThreadExecutor slow;
+  HttpOptions options = Options();
+  options.slow = &slow;
+  HttpServer server(options);
+  std::promise<void> made;
+  std::shared_future<void> waited = made.get_future().share();
+  server.AddSlowRoute("/slow", {"GET"}, [waited](const HttpRequest& request) {
+    waited.wait();
+    std::string text = "<";
+    for (const std::string_view part :
+         {request.method, request.path, request.query, request.accept}) {
+      text += std::string(part) + " ";
+    }
+    return TextResponse(200, text + ">");
+  });
+  server.AddRoute("/hello", {"GET"}, [](const HttpRequest&) { return TextResponse(200, "hello"); });
+  ASSERT_TRUE(server.Start().ok());
+  Client waiting(server.port());
+  waiting.Send("GET /slow?a=b HTTP/1.1\r\nHost: h\r\nAccept: text/x\r\n\r\n");
+  Client gone(server.port());
+  gone.Send("GET /slow HTTP/1.1\r\nHost: h\r\n\r\n");
+  gone.Reset();
+  const std::string hello = Ask(server.port(), "GET /hello HTTP/1.1\r\nHost: h\r\n\r\n", "hello");
+  EXPECT_NE(hello.find("200"), std::string::npos);
+  made.set_value();
+  EXPECT_NE(waiting.ReadUntil(">").find("<GET /slow a=b text/x >"), std::string::npos);
+  EXPECT_TRUE(Eventually([&] { return server.connections() <= 1; })) << server.connections();
+  // As a process ends: what is being made is finished, and nobody is told.
+  slow.Finish();
+  Client late(server.port());
+  late.Send("GET /slow HTTP/1.1\r\nHost: h\r\n\r\n");
+  server.Stop();
+  EXPECT_TRUE(late.ClosedWithin(kPatienceMs));
 }
 
 TEST(HttpServer, AnAnswerLaterThanTheTimeOfARequestIsDropped) {

@@ -1,4 +1,5 @@
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 
 #include <algorithm>
 #include <atomic>
@@ -88,6 +89,17 @@ TEST(ThreadExecutor, RunsTasksInOrderOffTheCallersThread) {
   ASSERT_EQ(order.size(), 100U);
   for (int i = 0; i < 100; ++i) EXPECT_EQ(order[static_cast<std::size_t>(i)], i);
   EXPECT_NE(runner, std::this_thread::get_id());
+}
+
+TEST(ThreadExecutor, ANiceOneLeavesItsOwnThreadsPriorityOnly) {
+  const int before = getpriority(PRIO_PROCESS, 0);
+  int inside = 0;
+  {
+    ThreadExecutor executor(7);
+    executor.Post([&] { inside = getpriority(PRIO_PROCESS, 0); });
+  }
+  EXPECT_EQ(inside, std::min(before + 7, 19));
+  EXPECT_EQ(getpriority(PRIO_PROCESS, 0), before);
 }
 
 TEST(ThreadExecutor, TakesTasksFromManyThreads) {
