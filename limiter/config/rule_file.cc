@@ -37,8 +37,10 @@ class RuleFileReader {
       if (node.kind == NodeKind::kNull) {
         context_.Error(node, "config file cannot have empty domain");
       } else {
+        // A file that is all one text may be a key or a password in the wrong folder: not shown.
         context_.Error(node, "error loading config file: the file should be a map with 'domain' " +
-                                 std::string("and 'descriptors', but found ") + FormatValue(node));
+                                 std::string("and 'descriptors', but found ") +
+                                 (node.kind == NodeKind::kList ? FormatValue(node) : "a text"));
       }
       return std::nullopt;
     }
