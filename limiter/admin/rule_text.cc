@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
+#include "limiter/admin/html.h"
 #include "limiter/admin/pages.h"
 
 namespace weir {
@@ -31,9 +32,7 @@ const char* OnStoreFailureText(OnStoreFailure policy) {
   return "unknown";
 }
 
-}  // namespace
-
-std::string RlConfigLine(const Rule& rule) {
+std::string Line(const Rule& rule) {
   std::string line = rule.domain + "." + rule.path + ": unit=" + UnitName(rule.unit) +
                      " requests_per_unit=" + std::to_string(rule.limit.hits) +
                      ", shadow_mode: " + Bool(rule.shadow_mode) +
@@ -52,6 +51,10 @@ std::string RlConfigLine(const Rule& rule) {
   }
   return line;
 }
+
+}  // namespace
+
+std::string RlConfigLine(const Rule& rule) { return OneLineText(Line(rule)); }
 
 std::string StoreText(const StoreSummary& store) {
   std::string text = store.kind;

@@ -28,6 +28,12 @@ TEST(RlConfig, AppendsWhatTheReferenceDoesNotKnow) {
             "unit_multiplier: 5");
 }
 
+TEST(RlConfig, ATextOfARuleFileCannotForgeALineOrMoveTheCursor) {
+  EXPECT_EQ(LineOf(On("a\nb", "\x1b[2J").Fixed(1, Unit::kHour)),
+            "d.a\\x0ab_\\x1b[2J: unit=HOUR requests_per_unit=1, shadow_mode: false, "
+            "quota_mode: false");
+}
+
 const StoreSummary kMemory{
     .kind = "memory", .state = "", .nodes = 0, .failovers = 0, .servers = {}};
 const StoreSummary kRedis{.kind = "redis",
