@@ -1,5 +1,6 @@
 #include "limiter/tls/certificates.h"
 
+#include <fcntl.h>
 #include <openssl/asn1.h>
 #include <openssl/bio.h>
 #include <openssl/bn.h>
@@ -8,7 +9,9 @@
 #include <openssl/pem.h>
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
+#include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <cstddef>
@@ -57,7 +60,14 @@ const NamedFile& KeyFile(const CertificateFiles& files) {
 
 absl::StatusOr<std::string> ReadFile(const NamedFile& file) {
   errno = 0;
-  const Handle<std::FILE, std::fclose> stream(std::fopen(file.path.c_str(), "rbe"));
+  // Not blocking: a pipe would be waited for without end.
+  const int fd = open(file.path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+  struct stat info {};
+  if (fd >= 0 && fstat(fd, &info) == 0 && !S_ISREG(info.st_mode) && !S_ISDIR(info.st_mode)) {
+    close(fd);
+    return Bad(file, "is not a regular file; name a PEM file");
+  }
+  const Handle<std::FILE, std::fclose> stream(fd >= 0 ? fdopen(fd, "rb") : nullptr);
   std::string content(kFileBytesMax + 1, '\0');
   const bool open = stream != nullptr;
   if (open) content.resize(std::fread(content.data(), 1, content.size(), stream.get()));

@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include <cstdint>
 #include <fstream>
@@ -114,6 +115,13 @@ TEST_F(CertificatesTest, HalfAFileIsRefused) {
   const std::string ca = Content(folder_.At("ca.pem"));
   folder_.Write("half.pem", ca + ca.substr(0, ca.size() / 2));
   EXPECT_THAT(ProblemOf(Files("cert.pem", "key.pem", "half.pem")), HasSubstr("is no list of CA"));
+}
+
+// Reading one would wait for a writer, and the end of the program for that.
+TEST_F(CertificatesTest, APipeIsRefusedAtOnce) {
+  ASSERT_EQ(mkfifo(folder_.At("pipe.pem").c_str(), 0600), 0);
+  EXPECT_EQ(ProblemOf(Files("cert.pem", "pipe.pem")),
+            "tls-key: " + folder_.At("pipe.pem") + " is not a regular file; name a PEM file");
 }
 
 TEST_F(CertificatesTest, SaysWhenClientsWillRefuseIt) {
