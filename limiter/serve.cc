@@ -269,6 +269,7 @@ class Server {
       add("headers", &HttpRejects::headers);
       add("body", &HttpRejects::body);
       add("time", &HttpRejects::time);
+      add("unread", &HttpRejects::unread);
       add("connections", &HttpRejects::connections);
       return counts;
     };

@@ -39,6 +39,8 @@ constexpr int kBacklog = 128;
 // What a connection may hold unread besides one header and one body: the framing of chunks, and the
 // start of the next request. Many times the largest read of libevent's (4 KiB).
 constexpr std::size_t kUnreadSlackBytes = 16 << 10;
+// Answers up to this are always given: those of probes and decisions are among them.
+constexpr std::size_t kSmallAnswerBytes = 64 << 10;
 
 std::optional<std::string_view> MethodName(evhttp_cmd_type type) {
   switch (type) {
@@ -128,6 +130,7 @@ class HttpServer::Impl {
   static void Answered(Connection& connection);
   void Answer(evhttp_request* request);
   void AnswerTo(evhttp_request* request, const Respond& respond);
+  bool HasRoomFor(std::size_t bytes) const;
   void CountRefusal(evbuffer* output, const evbuffer_cb_info& change);
   // Runs `task` on the server's thread. From any thread until Stop.
   void Post(std::function<void()> task);
@@ -377,9 +380,25 @@ void HttpServer::Impl::Answer(evhttp_request* request) {
   // A request whose connection has ended meanwhile is kept by evhttp until it is answered.
   AnswerTo(request, [this, request](const HttpResponse& response) {
     sending_ = true;
-    Send(request, response);
+    if (HasRoomFor(response.body.size())) {
+      Send(request, response);
+    } else {
+      rejects_.unread.fetch_add(1, std::memory_order_relaxed);
+      Send(request, {503, "text/plain; charset=utf-8", "too much is waiting to be read\n"});
+    }
     sending_ = false;
   });
+}
+
+// Clients that ask for long pages and do not read them would fill the memory. One answer, however
+// long, always has room.
+bool HttpServer::Impl::HasRoomFor(std::size_t bytes) const {
+  if (bytes <= kSmallAnswerBytes) return true;
+  std::size_t unread = 0;
+  for (const Connection& connection : live_) {
+    unread += evbuffer_get_length(bufferevent_get_output(connection.buffer));
+  }
+  return unread == 0 || unread + bytes <= options_.unread_bytes_max;
 }
 
 // evhttp answers what it cannot read by itself, without asking us: its answer is recognised in the

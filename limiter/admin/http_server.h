@@ -31,6 +31,8 @@ struct HttpOptions {
   std::size_t connections_max = 256;  // more wait in the kernel's queue
   std::size_t header_bytes_max = 8 << 10;
   std::size_t body_bytes_max = 64 << 10;
+  // All answers together that clients have not read yet; one more of over 64 KiB is answered 503.
+  std::size_t unread_bytes_max = 64 << 20;
   // For one request with its answer; a connection without one is closed after as long.
   int64_t request_time_max_ns = 10'000'000'000;
   // HTTPS only, if given; loaded, and outlives the server.
@@ -65,6 +67,7 @@ struct HttpRejects {
   std::atomic<uint64_t> headers{0};  // too long, or not HTTP
   std::atomic<uint64_t> body{0};     // too long, or chunks that cannot be read
   std::atomic<uint64_t> time{0};     // not complete in time; not: idle between requests
+  std::atomic<uint64_t> unread{0};   // answers that there was no room for
   // Times the listener paused: all connections were in use, or the process was out of descriptors.
   // Clients then wait in the kernel's queue, and see a connection that is not answered yet.
   std::atomic<uint64_t> connections{0};

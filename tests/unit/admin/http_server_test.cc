@@ -316,6 +316,25 @@ TEST(HttpServer, CutsOffAClientThatDoesNotReadItsAnswer) {
   EXPECT_TRUE(Eventually([&] { return server->connections() == 0; }));
 }
 
+TEST(HttpServer, HoldsNoMoreAnswersThanAllowedForClientsThatDoNotRead) {
+  HttpOptions options = Options();
+  options.unread_bytes_max = kBigBytes + (1 << 20);
+  const auto server = Started(options);
+  const std::string request = "GET /big HTTP/1.1\r\nHost: h\r\n\r\n";
+  std::vector<std::unique_ptr<Client>> slow;
+  for (int i = 0; i < 4; ++i) {
+    slow.push_back(std::make_unique<Client>(server->port()));
+    slow.back()->Send(request);
+  }
+  EXPECT_TRUE(Eventually([&] { return server->rejects().unread.load() == 3; }));
+  EXPECT_NE(Ask(server->port(), request, "\r\n").find(" 503 "), std::string::npos);
+  EXPECT_NE(Ask(server->port(), "GET /hello HTTP/1.1\r\nHost: h\r\n\r\n", "hello\n").find(" 200 "),
+            std::string::npos);
+  slow.clear();
+  EXPECT_TRUE(Eventually(
+      [&] { return Ask(server->port(), request, "\r\n").find(" 200 ") != std::string::npos; }));
+}
+
 TEST(HttpServer, AnIdleConnectionIsClosedButNotCountedAsRefused) {
   HttpOptions options = Options();
   options.request_time_max_ns = 300'000'000;
