@@ -6,6 +6,7 @@ restarts it."""
 
 import os
 import resource
+import signal
 import socket
 import stat
 
@@ -88,6 +89,13 @@ def test_livez_fails_when_nobody_can_connect(weir):
     assert listening(weir) == 0
     assert "takes no connections any more" in weir.output("stderr")
     assert weir.running()
+
+
+def test_a_storm_of_hangups_is_no_fault_of_the_listener(weir):
+    for _ in range(3000):
+        os.kill(weir.pid, signal.SIGHUP)
+    assert livez(weir) == 200
+    assert "takes no connections" not in weir.output("stderr")
 
 
 @pytest.mark.parametrize("access, mode",
