@@ -26,9 +26,11 @@ absl::Status CheckListenAddress(const std::string& address) {
                                                    sizeof(name.sun_path) - 1, " bytes"));
   }
   std::memcpy(name.sun_path, path.c_str(), path.size() + 1);
-  const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  // Not blocking: a listener whose queue is full (EAGAIN) may never take the next connection.
+  const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
   if (fd < 0) return absl::OkStatus();
-  const bool taken = connect(fd, reinterpret_cast<sockaddr*>(&name), sizeof(name)) == 0;
+  const bool taken =
+      connect(fd, reinterpret_cast<sockaddr*>(&name), sizeof(name)) == 0 || errno == EAGAIN;
   close(fd);
   if (!taken) return absl::OkStatus();
   return absl::UnavailableError(absl::StrCat("cannot listen on ", address,
