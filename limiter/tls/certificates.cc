@@ -113,7 +113,8 @@ bool ReadAll() {
 absl::Status UseChain(const CertificateFiles& files, Certificates& loaded) {
   SSL_CTX* const context = loaded.context.get();
   const Bio bio = Reading(loaded.texts.chain);
-  Certificate certificate(PEM_read_bio_X509_AUX(bio.get(), nullptr, &NoPassword, nullptr));
+  // Not the form with trust settings (_AUX), which gRPC refuses.
+  Certificate certificate(PEM_read_bio_X509(bio.get(), nullptr, &NoPassword, nullptr));
   if (certificate == nullptr) {
     return Bad(files.chain,
                absl::StrCat("holds no certificate: ", Reason(), "; it must be a PEM chain"));

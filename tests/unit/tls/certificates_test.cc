@@ -117,6 +117,16 @@ TEST_F(CertificatesTest, HalfAFileIsRefused) {
   EXPECT_THAT(ProblemOf(Files("cert.pem", "key.pem", "half.pem")), HasSubstr("is no list of CA"));
 }
 
+// gRPC would refuse it later, and go on with the certificate before.
+TEST_F(CertificatesTest, ACertificateWithTrustSettingsIsRefused) {
+  std::string cert = Content(folder_.At("cert.pem"));
+  for (const std::string at : {"BEGIN ", "END "}) {
+    cert.insert(cert.find(at) + at.size(), "TRUSTED ");
+  }
+  folder_.Write("trusted.pem", cert);
+  EXPECT_THAT(ProblemOf(Files("trusted.pem", "key.pem")), HasSubstr("holds no certificate"));
+}
+
 // Reading one would wait for a writer, and the end of the program for that.
 TEST_F(CertificatesTest, APipeIsRefusedAtOnce) {
   ASSERT_EQ(mkfifo(folder_.At("pipe.pem").c_str(), 0600), 0);
