@@ -366,6 +366,12 @@ void HttpServer::Impl::Received(Connection& connection) {
 void HttpServer::Impl::Answered(Connection& connection) {
   connection.idle = evbuffer_get_length(bufferevent_get_input(connection.buffer)) == 0;
   connection.since_ms = connection.server.NowMs();
+  // Where reading stopped at the watermark, libevent 2.1 goes on when the socket has more to read,
+  // and forgets what OpenSSL has taken from it already.
+  if (HoldsBytes(bufferevent_openssl_get_ssl(connection.buffer))) {
+    event_base_active_by_fd(connection.server.base_.get(), bufferevent_getfd(connection.buffer),
+                            EV_READ);
+  }
 }
 
 void HttpServer::Impl::Answer(evhttp_request* request) {

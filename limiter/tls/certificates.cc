@@ -214,6 +214,8 @@ SSL* NewServerSession(const Certificates& certificates) {
   return SSL_new(certificates.context.get());
 }
 
+bool HoldsBytes(const SSL* session) { return session != nullptr && SSL_pending(session) > 0; }
+
 std::string ClientHello() {
   const Handle<SSL_CTX, SSL_CTX_free> context(SSL_CTX_new(TLS_client_method()));
   if (context == nullptr) return "";

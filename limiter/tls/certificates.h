@@ -55,6 +55,9 @@ absl::StatusOr<Certificates> LoadCertificates(CertificateTexts texts,
 // A session of a listener with TLS 1.2 or newer; null if there is no memory.
 SSL* NewServerSession(const Certificates& certificates);
 
+// Whether it has taken bytes from its socket that nobody has read yet; a null session has none.
+bool HoldsBytes(const SSL* session);
+
 // What a client of TLS says first: a ClientHello. Empty if there is no memory.
 std::string ClientHello();
 

@@ -347,6 +347,23 @@ def test_http_listener(start, authority, server_pair):
     assert https_get(weir, "/livez", authority).strip() == "OK"
 
 
+def test_many_requests_at_once_over_https(start, authority, server_pair):
+    weir = start(f"--http-tls-cert={server_pair.certificate}",
+                 f"--http-tls-key={server_pair.key}")
+    host, port = weir.addresses["http"].rsplit(":", 1)
+    context = ssl.create_default_context(cafile=authority.certificate)
+    # Together more than Weir holds unread, so that it stops reading on the way.
+    request, count = b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n", 5000
+    with socket.create_connection((host, int(port)), timeout=5) as plain:
+        with context.wrap_socket(plain, server_hostname="localhost") as connection:
+            sender = threading.Thread(target=connection.sendall, args=(request * count,))
+            sender.start()
+            answers = b""
+            while answers.count(b"HTTP/1.1 200") < count:  # a stall ends in a timeout
+                answers += connection.recv(1 << 20)
+            sender.join()
+
+
 def test_names_of_the_reference(start, api, authority, server_pair, client_pair):
     weir = start(GRPC_SERVER_USE_TLS="true", GRPC_SERVER_TLS_CERT=str(server_pair.certificate),
                  GRPC_SERVER_TLS_KEY=str(server_pair.key),
