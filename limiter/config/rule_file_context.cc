@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <cstddef>
 #include <cstdint>
 #include <limits>
 #include <optional>
@@ -14,6 +15,9 @@
 
 namespace weir {
 namespace {
+
+// A text of the file that a message quotes may be as long as the file; logs and pages hold many.
+constexpr std::size_t kMessageBytesMax = 1024;
 
 // "text 'x'", "5", "a list": what a value of the wrong type is.
 std::string Describe(const YamlNode& value) {
@@ -41,7 +45,13 @@ std::string FormatNumber(double number) {
 }  // namespace
 
 void ProblemList::Add(Problem problem) {
-  if (++counts_[problem.severity] <= problems_max_) problems_.push_back(std::move(problem));
+  if (++counts_[problem.severity] > problems_max_) return;
+  if (problem.message.size() > kMessageBytesMax) {
+    std::size_t end = kMessageBytesMax;
+    while ((static_cast<unsigned char>(problem.message[end]) & 0xC0) == 0x80) --end;
+    problem.message.replace(end, std::string::npos, "…");
+  }
+  problems_.push_back(std::move(problem));
 }
 
 std::vector<Problem> ProblemList::Take() {

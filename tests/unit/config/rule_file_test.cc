@@ -680,6 +680,19 @@ TEST(HostileFile, BoundsOnSizeAndNodesHold) {
   EXPECT_THAT(Texts(Parse("domain: d\ndescriptors: [{key: a}]", {.nodes_max = 8})), IsEmpty());
 }
 
+TEST(HostileFile, AMessageQuotesNoMoreThanItsStart) {
+  std::string unit = "x";
+  for (int i = 0; i < 100'000; ++i) unit += "ü";
+  const RuleSet rules =
+      Parse("domain: d\ndescriptors:\n  - key: a\n    rate_limit: {unit: " + unit +
+            ", requests_per_unit: 1}\n");
+  ASSERT_EQ(rules.problems.size(), 1U);
+  const std::string& message = rules.problems[0].message;
+  EXPECT_TRUE(message.starts_with("invalid rate limit unit 'xüü")) << message;
+  EXPECT_TRUE(message.ends_with("üü…")) << message;
+  EXPECT_LE(message.size(), 1027U);
+}
+
 TEST(HostileFile, WhatIsNotTextIsRefused) {
   const std::string control = "error loading config file: control characters are not allowed";
   const std::string encoding = "error loading config file: the file is not UTF-8 text";
