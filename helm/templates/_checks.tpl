@@ -18,10 +18,12 @@
 {{- end -}}
 {{- end -}}
 
+{{/* Of an address without a port, the one that the program takes. */}}
 {{- define "weir.redisPorts" -}}
 {{- $ports := list -}}
+{{- $standard := ternary "26379" "6379" (eq .Values.redis.mode "sentinel") -}}
 {{- range splitList "," (include "weir.redisAddresses" .) -}}
-{{- $ports = append $ports (regexFind "[0-9]+$" (regexFind ":[0-9]+$" .) | default "6379" | int) -}}
+{{- $ports = append $ports (regexFind "[0-9]+$" (regexFind ":[0-9]+$" .) | default $standard | int) -}}
 {{- end -}}
 {{- range .Values.networkPolicy.redisPorts }}{{ $ports = append $ports (int .) }}{{ end -}}
 {{- uniq $ports | toYaml -}}
@@ -82,6 +84,14 @@
 {{- end -}}
 
 {{- define "weir.problems.configuration" -}}
+{{- $name := include "weir.fullname" . | replace "'" "" }}
+{{- if and (ne .Values.mode "sidecar") (not (regexMatch "^[a-z]([-a-z0-9]*[a-z0-9])?$" $name)) }}
+- 'the Service would be named {{ $name }}: set fullnameOverride to small letters, digits and -, a letter first'
+{{- end }}
+{{- $name = include "weir.name" . | replace "'" "" }}
+{{- if not (regexMatch "^[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$" $name) }}
+- 'nameOverride is {{ $name }}, no value of a label: letters, digits, -, _ and . between them'
+{{- end }}
 {{- if and .Values.config .Values.existingConfigMap }}
 - 'config and existingConfigMap are both set: choose one'
 {{- end }}
@@ -137,6 +147,9 @@
 {{- end }}
 {{- if and (ne $redis.mode "sentinel") (or $redis.sentinelMaster $redis.existingSecretSentinelKey) }}
 - 'redis.sentinelMaster and redis.existingSecretSentinelKey need redis.mode sentinel; it is {{ $redis.mode }}'
+{{- end }}
+{{- if and (eq $redis.mode "sentinel") $redis.existingSecretSentinelKey (not $redis.existingSecret) }}
+- 'redis.existingSecretSentinelKey needs redis.existingSecret, the Secret it is a key of'
 {{- end }}
 {{- if and (eq $redis.mode "single") (gt (len $redis.addresses) 1) }}
 - 'redis.mode single takes one address; redis.addresses has {{ len $redis.addresses }}: did you mean mode sentinel or cluster?'
@@ -216,6 +229,9 @@
 {{- end }}
 {{- if not $values.redis.tls.enabled }}
 - 'the connection to Redis is not encrypted: see redis.tls.'
+{{- end }}
+{{- if and (eq $values.redis.mode "sentinel") $values.networkPolicy.enabled (not $values.networkPolicy.redisPorts) }}
+- 'networkPolicy and redis.mode sentinel: the primaries cannot be reached where their port is none of networkPolicy.redisPorts.'
 {{- end }}
 {{- if $values.redis.tls.insecureSkipVerify }}
 - 'redis.tls.insecureSkipVerify: a Redis with any valid certificate is trusted.'

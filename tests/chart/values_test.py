@@ -262,6 +262,11 @@ def test_network_policy_of_sentinels_opens_the_primaries_port(helm4: Helm):
     policy = find(objects(helm4.case("production")), "NetworkPolicy")["spec"]
     assert [port["port"] for port in policy["egress"][1]["ports"]] == [26379, 6379]
     assert policy["policyTypes"] == ["Ingress", "Egress"]
+    # The port that the program takes where an address has none.
+    documents = helm4.objects("networkPolicy.enabled=true", 'redis.addresses=["a","b:1"]',
+                              'redis.mode="sentinel"', 'redis.sentinelMaster="m"')
+    assert find(documents, "NetworkPolicy")["spec"]["egress"][1]["ports"] == [
+        {"port": 26379, "protocol": "TCP"}, {"port": 1, "protocol": "TCP"}]
     documents = objects(helm4.case("redis-dev"))
     egress = find(documents, "NetworkPolicy")["spec"]["egress"][1]
     assert egress["to"][0]["podSelector"]["matchLabels"] == \
@@ -273,3 +278,13 @@ def test_long_names_stay_names(helm: Helm):
         assert len(document["metadata"]["name"]) <= 63
     for document in helm.objects("redis.dev.enabled=true", release="r" * 53):
         assert len(document["metadata"]["name"]) <= 63
+
+
+@pytest.mark.parametrize("length", (38, 44, 47, 48, 50, 63))
+def test_no_two_objects_have_one_name(helm4: Helm, length):
+    documents = helm4.objects("metrics.dashboards.enabled=true", "redis.dev.enabled=true",
+                              "tls.enabled=true", "tls.certManager.enabled=true",
+                              'tls.certManager.issuerRef={"name":"ca"}',
+                              f'fullnameOverride="{"a" * length}"', chart=CHART)
+    names = [(document["kind"], document["metadata"]["name"]) for document in documents]
+    assert len(set(names)) == len(names)
