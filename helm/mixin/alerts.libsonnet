@@ -58,17 +58,17 @@ local store = [
 
 local leases = [
   alert('WeirLeaseConservation', 'critical', '', |||
-    sum by (job, instance, domain, rule) (weir_lease_hits_admitted_total)
-    > (sum by (job, instance, domain, rule) (weir_lease_hits_granted_total)
-    or 0 * sum by (job, instance, domain, rule) (weir_lease_hits_admitted_total))
+    sum by (%(instance)s, domain, rule) (weir_lease_hits_admitted_total)
+    > (sum by (%(instance)s, domain, rule) (weir_lease_hits_granted_total)
+    or 0 * sum by (%(instance)s, domain, rule) (weir_lease_hits_admitted_total))
   |||, '{{ $labels.instance }} admitted more hits of {{ $labels.domain }}/{{ $labels.rule }} ' +
        'out of leases than the store granted.'),
   alert('WeirLeaseWaste', 'info', '15m', |||
-    1 - ((sum by (domain, rule) (rate(weir_lease_hits_admitted_total[10m]))
-    or 0 * sum by (domain, rule) (rate(weir_lease_hits_granted_total[10m])))
-    + (sum by (domain, rule) (rate(weir_lease_hits_returned_total[10m]))
-    or 0 * sum by (domain, rule) (rate(weir_lease_hits_granted_total[10m]))))
-    / sum by (domain, rule) (rate(weir_lease_hits_granted_total[10m])) > 0.2
+    1 - ((sum by (%(deployment)s, domain, rule) (rate(weir_lease_hits_admitted_total[10m]))
+    or 0 * sum by (%(deployment)s, domain, rule) (rate(weir_lease_hits_granted_total[10m])))
+    + (sum by (%(deployment)s, domain, rule) (rate(weir_lease_hits_returned_total[10m]))
+    or 0 * sum by (%(deployment)s, domain, rule) (rate(weir_lease_hits_granted_total[10m]))))
+    / sum by (%(deployment)s, domain, rule) (rate(weir_lease_hits_granted_total[10m])) > 0.2
   |||, '{{ $value | humanizePercentage }} of the hits leased for ' +
        '{{ $labels.domain }}/{{ $labels.rule }} ended unspent.'),
 ];
