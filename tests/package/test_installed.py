@@ -114,7 +114,12 @@ def test_an_upgrade_keeps_what_was_changed(machine, deb, tmp_path):
     assert rules.endswith("# of the next version\n")
 
 
+LINK = "/etc/systemd/system/multi-user.target.wants/weir.service"
+
+
 def test_a_removal_keeps_the_configuration_and_a_purge_nothing(machine, deb):
+    # As `systemctl enable` does, which the package does not.
+    machine.root("ln", "-sfn", "/lib/systemd/system/weir.service", LINK)
     machine.dpkg("--no-triggers", "-r", "weir")
     assert not os.path.exists("/usr/bin/weir")
     assert os.path.exists("/etc/weir/weir.yaml")
@@ -125,3 +130,21 @@ def test_a_removal_keeps_the_configuration_and_a_purge_nothing(machine, deb):
         assert "weir" not in path or not os.path.lexists(path), path
     assert run("getent", "passwd", "weir", check=False).stdout == ""
     assert run("getent", "group", "weir", check=False).stdout == ""
+    assert not os.path.lexists(LINK)
+
+
+def test_a_purge_keeps_the_account_of_what_it_leaves(machine, deb):
+    """As docs/install.md has certificates installed."""
+    machine.dpkg("--no-triggers", "-i", deb)
+    key = "/etc/weir/tls.key"
+    try:
+        machine.root("install", "-g", "weir", "-m", "0640", "/dev/null", key)
+        machine.dpkg("--no-triggers", "-P", "weir")
+        assert run("stat", "-c", "%U:%G", key).stdout == "root:weir\n"
+        # Without the file, the next purge takes the account too.
+        machine.root("rm", key)
+        machine.dpkg("--no-triggers", "-i", deb)
+        machine.dpkg("--no-triggers", "-P", "weir")
+        assert run("getent", "group", "weir", check=False).stdout == ""
+    finally:
+        machine.root("rm", "-rf", "/etc/weir")
