@@ -284,6 +284,7 @@ class Server {
     }
     if (!settings_.enforcement_file.empty()) options.enforcement = &enforcement_status_;
     options.reference_families = ReferenceFamilies();
+    options.now = clock_.Now();
     options.tags = TagsOf(settings_);
     return options;
   }

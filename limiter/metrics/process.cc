@@ -24,6 +24,8 @@ constexpr std::size_t kStartTicksField = 22;
 constexpr std::size_t kVirtualBytesField = 23;
 constexpr std::size_t kResidentPagesField = 24;
 
+constexpr double kNsPerSecond = 1e9;
+
 // The fields of /proc/self/stat from the state on; the command name before may contain anything.
 std::vector<std::string> StatFields() {
   std::ifstream file("/proc/self/stat");
@@ -36,15 +38,6 @@ std::vector<std::string> StatFields() {
 
 double Field(const std::vector<std::string>& fields, std::size_t number) {
   return std::strtod(fields[number - kStateField].c_str(), nullptr);
-}
-
-// When the machine started, in seconds since the Unix epoch.
-std::optional<double> BootTime() {
-  std::ifstream file("/proc/stat");
-  for (std::string line; std::getline(file, line);) {
-    if (line.rfind("btime ", 0) == 0) return std::strtod(line.c_str() + 6, nullptr);
-  }
-  return std::nullopt;
 }
 
 std::optional<uint64_t> OpenDescriptors() {
@@ -60,7 +53,7 @@ std::optional<uint64_t> OpenDescriptors() {
 
 }  // namespace
 
-void AddProcessFamilies(Families& families) {
+void AddProcessFamilies(Families& families, const Instant& now) {
   const std::vector<std::string> fields = StatFields();
   if (fields.size() > kResidentPagesField - kStateField) {
     const auto ticks_per_second = static_cast<double>(sysconf(_SC_CLK_TCK));
@@ -72,10 +65,10 @@ void AddProcessFamilies(Families& families) {
                  Field(fields, kResidentPagesField) * static_cast<double>(sysconf(_SC_PAGESIZE)));
     families.Gauge("process_virtual_memory_bytes", "Address space reserved.");
     families.Add({}, Field(fields, kVirtualBytesField));
-    if (const std::optional<double> boot = BootTime(); boot.has_value()) {
-      families.Gauge("process_start_time_seconds", "Unix time at which the process started.");
-      families.Add({}, *boot + Field(fields, kStartTicksField) / ticks_per_second);
-    }
+    // Not from /proc/stat, which a service with ProcSubset=pid does not see.
+    const double boot = static_cast<double>(now.wall_ns - now.mono_ns) / kNsPerSecond;
+    families.Gauge("process_start_time_seconds", "Unix time at which the process started.");
+    families.Add({}, boot + Field(fields, kStartTicksField) / ticks_per_second);
   }
   if (const std::optional<uint64_t> open = OpenDescriptors(); open.has_value()) {
     families.Gauge("process_open_fds", "File descriptors open.");

@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import time
+import urllib.request
 
 import pytest
 
@@ -74,6 +75,28 @@ def test_the_unit_is_accepted_and_confined(machine):
     # Exposure in tenths: 0 is none, 96 a service without any of this.
     run("systemd-analyze", "security", "--offline=yes", "--threshold=15",
         "/lib/systemd/system/weir.service")
+
+
+def test_the_metrics_of_the_process_are_there_under_the_unit(machine):
+    """ProcSubset=pid: of /proc there is nothing but processes."""
+    hidden = ["unshare", "--mount", "sh", "-c",
+              'mount -t proc -o subset=pid proc /proc && exec "$@"', "sh"]
+    if machine.root(*hidden, "true", check=False).returncode != 0:
+        pytest.skip("hiding /proc needs a mount namespace")
+    prefix = [] if os.geteuid() == 0 else ["sudo", "-n"]
+    command = ["/usr/bin/weir", "serve", "--rules-dir=/etc/weir/rules", "--drain-delay=0s",
+               *(f"--{name}-listen=127.0.0.1:0" for name in ("grpc", "http", "admin"))]
+    with subprocess.Popen([*prefix, *hidden, *command], stdout=subprocess.PIPE) as server:
+        try:
+            address = re.search(r"http=(\S+)", read_line(server.stdout, SERVE_SECONDS))[1]
+            with urllib.request.urlopen(f"http://{address}/metrics", timeout=10) as reply:
+                families = re.findall(r"^process_(\w+) ", reply.read().decode(), re.M)
+            assert set(families) == {"cpu_seconds_total", "resident_memory_bytes",
+                                     "virtual_memory_bytes", "start_time_seconds", "open_fds",
+                                     "max_fds"}
+        finally:
+            machine.root("kill", f"-{signal.SIGTERM}", server.pid)
+            assert server.wait(SERVE_SECONDS) == 0
 
 
 def seconds(text):
