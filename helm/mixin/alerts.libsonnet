@@ -74,11 +74,12 @@ local leases = [
 ];
 
 local limits = [
-  // The memory store never evicts live keys: a full table shows as decisions by overflow policy.
+  // The memory store never evicts live keys: a full table shows as decisions by overflow policy. A
+  // small one gives those before it is full, because its parts fill unevenly.
   alert('WeirKeyFlood', 'warning', '5m', |||
-    sum by (%(instance)s) (weir_keys) / sum by (%(instance)s) (weir_keys_capacity) > 0.95
-    and (sum by (%(instance)s) (rate(weir_overflow_decisions_total[5m])) > 0
-      or sum by (%(instance)s) (rate(weir_evictions_total{reason="capacity"}[5m])) > 100)
+    sum by (%(instance)s) (rate(weir_overflow_decisions_total[5m])) > 0
+    or (sum by (%(instance)s) (rate(weir_evictions_total{reason="capacity"}[5m])) > 100
+      and sum by (%(instance)s) (weir_keys) / sum by (%(instance)s) (weir_keys_capacity) > 0.95)
   |||, '{{ $labels.instance }}: the key table is full, new keys are not limited as configured.'),
   // A rule younger than a day has nothing to be compared with, and stays silent.
   alert('WeirDenySpike', 'info', '10m', |||
