@@ -218,6 +218,10 @@
 {{- end }}
 {{- else }}
 - 'while Redis does not answer, rules without on_store_failure do this: {{ index $values.settings "store-failure-default" | default "local_share" }} (settings.store-failure-default; local_share, allow, deny or error).'
+{{- $share := eq (index $values.settings "store-failure-default" | default "local_share") "local_share" }}
+{{- if and $share (ne $values.mode "deployment") (not $values.settings.replicas) }}
+- 'mode {{ $values.mode }} does not know its number of pods: a pod that starts while Redis is away denies everything: set settings.replicas to about that number.'
+{{- end }}
 {{- if $values.redis.dev.enabled }}
 - 'redis.dev.enabled: one Redis pod without password and disk. For development only.'
 {{- else }}

@@ -109,6 +109,8 @@ WARNED = [
     (['redis.addresses=["a"]', 'settings={"store-failure-default":"deny"}'], "do this: deny"),
     (['redis.addresses=["a"]', 'redis.password="geheim"'],
      "redis.password is stored in plain text"),
+    (['mode="daemonset"', 'redis.addresses=["a"]'],
+     "a pod that starts while Redis is away denies everything: set settings.replicas"),
     (["redis.dev.enabled=true"], "For development only"),
     (['redis.addresses=["a"]', 'redis.mode="sentinel"', 'redis.sentinelMaster="m"',
       "networkPolicy.enabled=true"],
@@ -147,6 +149,12 @@ def test_nothing_is_warned_about_without_reason(helm4: Helm):
                  "replicaCount=3", 'config={"a.yaml":"domain: a"}')
     warnings = [line for line in text.split("\n") if line.startswith("WARNING")]
     assert len(warnings) == 1 and "while Redis does not answer" in warnings[0]
+
+
+@pytest.mark.parametrize("settings", ['{"replicas":9}', '{"store-failure-default":"allow"}'])
+def test_no_share_is_missed_where_it_is_known_or_not_asked_for(helm4: Helm, settings):
+    text = notes(helm4, 'mode="sidecar"', 'redis.addresses=["a"]', f"settings={settings}")
+    assert "settings.replicas" not in text
 
 
 def test_notes_of_each_mode(helm4: Helm):
