@@ -14,6 +14,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/ascii.h"
 #include "limiter/config/redis_target.h"
 #include "limiter/config/settings.h"
 #include "limiter/config/settings_table.h"
@@ -91,6 +92,15 @@ struct Choice {
       if (value == settings.*kField) return {std::string(name)};
     }
     return {};
+  }
+};
+
+// In any case of letters, as envoyproxy/ratelimit takes LOG_FORMAT.
+template <auto kField>
+struct AnyCaseChoice : Choice<kField> {
+  static bool Assign(Texts texts, Settings& settings) {
+    const std::string lower = absl::AsciiStrToLower(texts.back());
+    return Choice<kField>::Assign(Texts(&lower, 1), settings);
   }
 };
 

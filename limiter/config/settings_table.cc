@@ -269,7 +269,7 @@ constexpr Setting kSettings[] = {
 
     {"log-level", Group::kLogs, Access<Formed<&S::log_level, LogLevelForm>>(),
      "What is logged at least."},
-    {"log-format", Group::kLogs, Access<Choice<&S::log_format>>(),
+    {"log-format", Group::kLogs, Access<AnyCaseChoice<&S::log_format>>(),
      "Lines for people, or one JSON object per line."},
     {"deny-log-per-second", Group::kLogs, Access<Count<&S::deny_log_per_second, 0, 1000>>(),
      "Denials that are logged at most, at level info and without values of descriptors; 0 is "

@@ -93,6 +93,7 @@ constexpr Row kRows[] = {
     {"LOG_LEVEL", "DEBUG", kChanges, "log-level=debug"},
     {"LOG_LEVEL", "loud", kRefuses, "it must be trace, debug, info, warn or error"},
     {"LOG_FORMAT", "json", kChanges, "log-format=json"},
+    {"LOG_FORMAT", "JSON", kChanges, "log-format=json"},
     {"LOG_FORMAT", "xml", kRefuses, "it must be text or json"},
 
     {"CONFIG_TYPE", "FILE", kNothing, ""},
