@@ -99,6 +99,15 @@ def test_the_metrics_of_the_process_are_there_under_the_unit(machine):
             assert server.wait(SERVE_SECONDS) == 0
 
 
+def test_the_unit_comes_back(machine):
+    """However often it takes, and after a hangup: that ends a program that has not yet begun, and
+    systemd takes it for a clean end."""
+    del machine
+    unit = pathlib.Path("/lib/systemd/system/weir.service").read_text(encoding="utf-8")
+    for line in ("Restart=on-failure", "RestartForceExitStatus=SIGHUP", "StartLimitIntervalSec=0"):
+        assert f"\n{line}\n" in unit, line
+
+
 def seconds(text):
     return sum(float(n) * {"ms": 0.001, "s": 1, "m": 60, "h": 3600}[unit]
                for n, unit in re.findall(r"(\d+)(ms|s|m|h)", text))
