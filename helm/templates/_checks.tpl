@@ -18,6 +18,18 @@
 {{- end -}}
 {{- end -}}
 
+{{/* Whether the budget forbids every eviction while there are as few replicas as there may be. */}}
+{{- define "weir.pdbBlocks" -}}
+{{- $least := .Values.pdb.minAvailable -}}
+{{- if kindIs "invalid" $least -}}
+{{- if has (toString .Values.pdb.maxUnavailable) (list "0" "0%") }}true{{ end -}}
+{{- else if kindIs "string" $least -}}
+{{- if eq $least "100%" }}true{{ end -}}
+{{- else if ge (int $least) (include "weir.replicasMin" . | int) -}}
+true
+{{- end -}}
+{{- end -}}
+
 {{/* Of an address without a port, the one that the program takes. */}}
 {{- define "weir.redisPorts" -}}
 {{- $ports := list -}}
@@ -247,6 +259,9 @@
 {{- end }}
 {{- if and (eq (include "weir.pdb" .) "true") (lt (include "weir.replicasMin" . | int) 2) }}
 - 'a PodDisruptionBudget while autoscaling.minReplicas is 1: one pod is no availability to protect.'
+{{- end }}
+{{- if and (eq (include "weir.pdb" .) "true") (include "weir.pdbBlocks" .) }}
+- 'the PodDisruptionBudget lets no pod go, so no node of theirs can be drained: see pdb.minAvailable and pdb.maxUnavailable.'
 {{- end }}
 {{- if not (or $values.config $values.existingConfigMap) }}
 - 'no rules: every request is answered OK. Set config or existingConfigMap.'

@@ -121,6 +121,11 @@ WARNED = [
     ([], "no rules: every request is answered OK"),
     (["autoscaling.enabled=true", "autoscaling.minReplicas=1", "pdb.enabled=true"],
      "a PodDisruptionBudget while autoscaling.minReplicas is 1"),
+    (["autoscaling.enabled=true", 'pdb.minAvailable="100%"', "pdb.maxUnavailable=null"],
+     "the PodDisruptionBudget lets no pod go, so no node of theirs can be drained"),
+    (["replicaCount=3", "pdb.minAvailable=3", "pdb.maxUnavailable=null"], "lets no pod go"),
+    (["replicaCount=3", "pdb.maxUnavailable=0"], "lets no pod go"),
+    (["replicaCount=3", 'pdb.maxUnavailable="0%"'], "lets no pod go"),
     (["enforcement.shadow=true"], "nothing is denied, denials are only counted"),
     (['server.admin.bind="0.0.0.0"'], "the debug pages ask for no password"),
     (["metrics.prometheusRule.enabled=true"],
@@ -155,6 +160,12 @@ def test_nothing_is_warned_about_without_reason(helm4: Helm):
 def test_no_share_is_missed_where_it_is_known_or_not_asked_for(helm4: Helm, settings):
     text = notes(helm4, 'mode="sidecar"', 'redis.addresses=["a"]', f"settings={settings}")
     assert "settings.replicas" not in text
+
+
+@pytest.mark.parametrize("least", ['2', '"50%"'])
+def test_a_budget_that_lets_a_pod_go_is_not_warned_about(helm4: Helm, least):
+    text = notes(helm4, "replicaCount=3", f"pdb.minAvailable={least}", "pdb.maxUnavailable=null")
+    assert "PodDisruptionBudget" not in text
 
 
 def test_notes_of_each_mode(helm4: Helm):
