@@ -186,6 +186,24 @@ def test_an_upgrade_that_changes_only_the_rules_keeps_the_pods(cluster, major):
     assert cluster.get(namespace, "configmap", "weir-rules")["data"] == {"a.yaml": "domain: b\n"}
 
 
+def test_enforcement_edited_by_hand_is_taken_back_as_the_guide_says(cluster, major):
+    namespace = cluster.namespace(f"edited{major}")
+    common = ["weir", CHART, "-n", namespace]
+    cluster.good(major, "install", *common)
+    for command in (["upgrade", *common], ["rollback", "weir", "1", "-n", namespace]):
+        code, _, err = cluster.kubectl(
+            "patch", "configmap", "weir-enforcement", "-n", namespace, "--type=merge",
+            "--field-manager=kubectl-edit", "-p", '{"data":{"enforcement.yaml":"shadow: true"}}')
+        assert code == 0, err
+        # Helm 4 applies on the server's side, which keeps what another has written.
+        option = [] if major == 3 else ["--force-conflicts"]
+        if major == 4:
+            assert "conflict" in cluster.run(TOOLS / "helm4/helm/helm", *command)[2]
+        cluster.good(major, *command, *option)
+        data = cluster.get(namespace, "configmap", "weir-enforcement")["data"]
+        assert "shadow: false" in data["enforcement.yaml"]
+
+
 def test_a_release_of_helm_3_is_upgraded_by_helm_4(cluster):
     namespace = cluster.namespace("from3to4")
     cluster.good(3, "install", "weir", CHART, "-n", namespace, *values("default"))

@@ -20,7 +20,7 @@ FOREIGN = re.compile(
 OTHERS = {
     "CMake": {"--preset"},
     "GoogleTest and its benchmarks": {"--gtest_filter", "--benchmark_filter"},
-    "helm": {"--set", "--values", "--namespace", "--version"},
+    "helm": {"--set", "--values", "--namespace", "--version", "--force-conflicts"},
     "docker": {"--build-arg"},
     "Limitador": {"--rate-limit-headers", "--validate"},
 }
