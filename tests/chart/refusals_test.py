@@ -173,6 +173,14 @@ def test_notes_of_each_mode(helm4: Helm):
     assert "limits.limits.svc:9000" in text
     assert "port-forward service/limits 8080:8080 9000:9000" in text
     assert "address: limits.limits.svc, port_value: 9000" in text
+    text = notes(helm4, "tls.enabled=true", 'tls.existingSecret="t"')
+    assert "exact: weir.limits.svc" in text
+    assert "tls_params" not in text and "CERTIFICATE_FILE" not in text
+    text = notes(helm4, "tls.enabled=true", 'tls.existingSecret="t"', 'tls.minVersion="1.3"',
+                 'tls.clientAuth="require"')
+    # Envoy as a client stops at 1.2 unless told.
+    assert "tls_params: {tls_maximum_protocol_version: TLSv1_3}" in text
+    assert "certificate_chain: {filename: CERTIFICATE_FILE}" in text
     text = notes(helm4, 'mode="sidecar"')
     assert "get configmap weir-sidecar -o jsonpath='{.data.patch\\.yaml}'" in text
     assert "--patch-file weir.yaml" in text and "port-forward" not in text
