@@ -130,5 +130,11 @@ log-format: {{ .Values.log.format }}
 {{- $variable := printf "WEIR_%s" ($name | upper | replace "-" "_") -}}
 {{- $env = append $env (dict "name" $variable "value" $value) -}}
 {{- end -}}
-{{- include "weir.merge" (dict "base" $env "extra" .Values.extraEnv "key" "name") -}}
+{{- $extra := list -}}
+{{- range .Values.extraEnv -}}
+{{- $entry := . -}}
+{{- if not (kindIs "invalid" .value) }}{{ $entry = merge (dict "value" (include "weir.text" .value)) . }}{{ end -}}
+{{- $extra = append $extra $entry -}}
+{{- end -}}
+{{- include "weir.merge" (dict "base" $env "extra" $extra "key" "name") -}}
 {{- end -}}

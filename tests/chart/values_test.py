@@ -123,6 +123,14 @@ def test_extra_env_overrides_by_name(helm: Helm):
     assert [entry for entry in env if entry["name"] == "WEIR_STORE"] == [json.loads(secret)]
 
 
+def test_extra_env_becomes_text(helm: Helm):
+    """The API server takes no number, and refuses the Deployment when the rest is installed."""
+    given = '[{"name":"A","value":12345678},{"name":"B","value":false},{"name":"C","value":"x"},' \
+            '{"name":"D"}]'
+    env = environment(weir_container(helm.objects(f"extraEnv={given}")))
+    assert [env[name] for name in "ABCD"] == ["12345678", "false", "x", None]
+
+
 def test_settings_become_variables_as_they_were_written(helm: Helm):
     given = '{"keys-max":12345678,"reflection":false,"near-limit-ratio":0.5,"replicas":0}'
     env = environment(weir_container(helm.objects(
