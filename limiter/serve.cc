@@ -140,7 +140,7 @@ class Server {
     if (status.ok() && !settings_.prometheus_listen.empty()) status = prometheus_.Start();
     // Before the rules, so that no request is denied where enforcement is off.
     if (status.ok() && !settings_.enforcement_file.empty()) {
-      status = enforcement_.Start(settings_.enforcement_file, WatcherOptions());
+      status = enforcement_.Start(settings_.enforcement_file, WatcherOptionsOf(settings_));
     }
     if (!status.ok()) return status;
     absl::StatusOr<std::unique_ptr<RuleWatcher>> watcher = WatchRules(LoadRules());
@@ -284,7 +284,7 @@ class Server {
     }
     if (!settings_.enforcement_file.empty()) options.enforcement = &enforcement_status_;
     options.reference_families = ReferenceFamilies();
-    options.now = clock_.Now();
+    options.started_wall_ns = clock_.Now().wall_ns;
     options.tags = TagsOf(settings_);
     return options;
   }
@@ -316,17 +316,9 @@ class Server {
     AddMetricsPage(settings_.prometheus_path, metrics, kMetricsContentType, prometheus_);
   }
 
-  RuleFolderOptions FolderOptions() const {
-    RuleFolderOptions options;
-    options.files_max = settings_.rules_files_max;
-    options.file_bytes_max = settings_.rules_file_bytes_max;
-    options.folder_bytes_max = settings_.rules_bytes_max;
-    return options;
-  }
-
   KnownRules LoadRules() {
     const absl::StatusOr<std::vector<RuleFile>> files =
-        ReadRuleFolder(settings_.rules_dir, FolderOptions());
+        ReadRuleFolder(settings_.rules_dir, FolderOptionsOf(settings_));
     if (!files.ok()) {
       rules_.Unreadable(std::string(files.status().message()));
       return {"", files.status()};
@@ -337,17 +329,9 @@ class Server {
     return {std::move(hash), absl::OkStatus()};
   }
 
-  RuleWatcherOptions WatcherOptions() const {
-    RuleWatcherOptions options;
-    options.debounce_ms = settings_.rules_debounce_ns / 1'000'000;
-    options.poll_interval_ms = settings_.rules_poll_ns / 1'000'000;
-    options.folder = FolderOptions();
-    return options;
-  }
-
   absl::StatusOr<std::unique_ptr<RuleWatcher>> WatchRules(KnownRules known) {
     return RuleWatcher::Start(
-        settings_.rules_dir, std::move(known), WatcherOptions(),
+        settings_.rules_dir, std::move(known), WatcherOptionsOf(settings_),
         {.on_change =
              [this](const std::vector<RuleFile>& files, const std::string& now) {
                rules_.Load(files, now);

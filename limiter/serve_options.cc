@@ -74,6 +74,22 @@ HttpOptions HttpOptionsOf(const Settings& settings, const std::string& name,
   return options;
 }
 
+RuleFolderOptions FolderOptionsOf(const Settings& settings) {
+  RuleFolderOptions options;
+  options.files_max = settings.rules_files_max;
+  options.file_bytes_max = settings.rules_file_bytes_max;
+  options.folder_bytes_max = settings.rules_bytes_max;
+  return options;
+}
+
+RuleWatcherOptions WatcherOptionsOf(const Settings& settings) {
+  RuleWatcherOptions options;
+  options.debounce_ms = settings.rules_debounce_ns / 1'000'000;
+  options.poll_interval_ms = settings.rules_poll_ns / 1'000'000;
+  options.folder = FolderOptionsOf(settings);
+  return options;
+}
+
 std::vector<Tag> TagsOf(const Settings& settings) {
   std::vector<Tag> tags;
   for (const auto& [name, value] : settings.extra_tags) tags.push_back({name, value});

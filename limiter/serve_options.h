@@ -6,7 +6,9 @@
 #include <vector>
 
 #include "limiter/admin/http_server.h"
+#include "limiter/config/rule_folder.h"
 #include "limiter/config/settings.h"
+#include "limiter/config/watcher.h"
 #include "limiter/grpc/server.h"
 #include "limiter/listener_tls.h"
 #include "limiter/metrics/tag.h"
@@ -20,6 +22,8 @@ GrpcOptions GrpcOptionsOf(const Settings& settings, const ListenerTls& tls);
 HttpOptions HttpOptionsOf(const Settings& settings, const std::string& name,
                           const std::string& listen, Executor& slow,
                           const CertificateSource* certificates = nullptr);
+RuleFolderOptions FolderOptionsOf(const Settings& settings);
+RuleWatcherOptions WatcherOptionsOf(const Settings& settings);
 std::vector<Tag> TagsOf(const Settings& settings);
 
 // The address with the port that a listener on port 0 was given.

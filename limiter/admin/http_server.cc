@@ -28,6 +28,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "limiter/admin/http_reply.h"
 #include "limiter/core/handle.h"
 #include "limiter/core/mutex.h"
 
@@ -41,50 +42,6 @@ constexpr int kBacklog = 128;
 constexpr std::size_t kUnreadSlackBytes = 16 << 10;
 // Answers up to this are always given: those of probes and decisions are among them.
 constexpr std::size_t kSmallAnswerBytes = 64 << 10;
-
-std::optional<std::string_view> MethodName(evhttp_cmd_type type) {
-  switch (type) {
-    case EVHTTP_REQ_GET:
-      return "GET";
-    case EVHTTP_REQ_HEAD:
-      return "HEAD";
-    case EVHTTP_REQ_POST:
-      return "POST";
-    case EVHTTP_REQ_PUT:
-      return "PUT";
-    case EVHTTP_REQ_DELETE:
-      return "DELETE";
-    case EVHTTP_REQ_OPTIONS:
-      return "OPTIONS";
-    case EVHTTP_REQ_PATCH:
-      return "PATCH";
-    default:
-      return std::nullopt;
-  }
-}
-
-// The phrase of RFC 6585, which evhttp does not know; null leaves it to evhttp.
-const char* Phrase(int status) { return status == 429 ? "Too Many Requests" : nullptr; }
-
-void Send(evhttp_request* request, const HttpResponse& response) {
-  evkeyvalq* headers = evhttp_request_get_output_headers(request);
-  evhttp_add_header(headers, "Content-Type", response.content_type.c_str());
-  evhttp_add_header(headers, "X-Content-Type-Options", "nosniff");
-  std::string policy = "default-src 'none'; base-uri 'none'; form-action 'none'";
-  if (!response.style_hash.empty())
-    absl::StrAppend(&policy, "; style-src '", response.style_hash, "'");
-  policy += "; frame-ancestors 'none'";
-  evhttp_add_header(headers, "Content-Security-Policy", policy.c_str());
-  evhttp_add_header(headers, "Referrer-Policy", "no-referrer");
-  evhttp_add_header(headers, "Cache-Control", "no-store");
-  evhttp_add_header(headers, "Content-Length", std::to_string(response.body.size()).c_str());
-  evbuffer* body = evbuffer_new();
-  if (evhttp_request_get_command(request) != EVHTTP_REQ_HEAD) {
-    evbuffer_add(body, response.body.data(), response.body.size());
-  }
-  evhttp_send_reply(request, response.status, Phrase(response.status), body);
-  evbuffer_free(body);
-}
 
 }  // namespace
 
@@ -274,7 +231,8 @@ bufferevent* HttpServer::Impl::NewBuffer() {
     return bufferevent_socket_new(base_.get(), -1, BEV_OPT_CLOSE_ON_FREE);
   }
   SSL* const session = NewServerSession(*options_.certificates->current());
-  if (session == nullptr) return nullptr;
+  // As operator new ends where there is no memory: evhttp would go on without TLS.
+  if (session == nullptr) std::abort();
   bufferevent* const buffer = bufferevent_openssl_socket_new(
       base_.get(), -1, session, BUFFEREVENT_SSL_ACCEPTING, BEV_OPT_CLOSE_ON_FREE);
   // Many clients close without the notice of TLS; HTTP says itself where a message ends.
@@ -387,10 +345,10 @@ void HttpServer::Impl::Answer(evhttp_request* request) {
   AnswerTo(request, [this, request](const HttpResponse& response) {
     sending_ = true;
     if (HasRoomFor(response.body.size())) {
-      Send(request, response);
+      SendReply(request, response);
     } else {
       rejects_.unread.fetch_add(1, std::memory_order_relaxed);
-      Send(request, {503, "text/plain; charset=utf-8", "too much is waiting to be read\n"});
+      SendReply(request, {503, "text/plain; charset=utf-8", "too much is waiting to be read\n"});
     }
     sending_ = false;
   });

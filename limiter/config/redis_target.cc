@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cstddef>
+#include <filesystem>
 #include <fstream>
 #include <limits>
 #include <string>
@@ -255,6 +256,11 @@ std::string RedisTargetText(const RedisTarget& target) {
 }
 
 absl::StatusOr<std::string> ReadPasswordFile(const std::string& path) {
+  // A pipe would be waited for without end, at each connection to Redis.
+  std::error_code error;
+  if (std::filesystem::exists(path, error) && !std::filesystem::is_regular_file(path, error)) {
+    return absl::InvalidArgumentError("the password file " + path + " is not a regular file");
+  }
   std::ifstream stream(path, std::ios::binary);
   std::string content(static_cast<size_t>(kPasswordFileBytesMax) + 1, '\0');
   stream.read(content.data(), kPasswordFileBytesMax + 1);

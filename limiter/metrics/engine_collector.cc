@@ -210,7 +210,7 @@ std::vector<prometheus::MetricFamily> EngineCollector::Collect() const {
   families.Counter("weir_metric_series_dropped_total",
                    "Requests for a new series that the series budget folded into __overflow__.");
   families.Add({}, series.dropped());
-  AddProcessFamilies(families, options_.now);
+  AddProcessFamilies(families, options_.started_wall_ns);
   if (options_.reference_families) AddReferenceFamilies(families, series, workers, config);
   return families.Take();
 }

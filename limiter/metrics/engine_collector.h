@@ -19,7 +19,6 @@
 #include <vector>
 
 #include "limiter/core/cell_table.h"
-#include "limiter/core/clock.h"
 #include "limiter/core/engine.h"
 #include "limiter/metrics/config_status.h"
 #include "limiter/metrics/families.h"
@@ -69,7 +68,7 @@ struct EngineCollectorOptions {
   std::function<StoreStatus()> store;         // of a shared store; as ListenerGauges
   const ConfigStatus* enforcement = nullptr;  // of the enforcement file; nullptr: there is none
   bool reference_families = false;            // also those of envoyproxy/ratelimit, under its names
-  Instant now;                                // when the collector was made
+  int64_t started_wall_ns = 0;                // of the process
   std::vector<Tag> tags;                      // on every series. REQUIRES: CheckTags(tags) is OK.
 };
 

@@ -20,7 +20,6 @@ namespace {
 constexpr std::size_t kStateField = 3;
 constexpr std::size_t kUserTicksField = 14;
 constexpr std::size_t kSystemTicksField = 15;
-constexpr std::size_t kStartTicksField = 22;
 constexpr std::size_t kVirtualBytesField = 23;
 constexpr std::size_t kResidentPagesField = 24;
 
@@ -53,7 +52,7 @@ std::optional<uint64_t> OpenDescriptors() {
 
 }  // namespace
 
-void AddProcessFamilies(Families& families, const Instant& now) {
+void AddProcessFamilies(Families& families, int64_t started_wall_ns) {
   const std::vector<std::string> fields = StatFields();
   if (fields.size() > kResidentPagesField - kStateField) {
     const auto ticks_per_second = static_cast<double>(sysconf(_SC_CLK_TCK));
@@ -65,11 +64,10 @@ void AddProcessFamilies(Families& families, const Instant& now) {
                  Field(fields, kResidentPagesField) * static_cast<double>(sysconf(_SC_PAGESIZE)));
     families.Gauge("process_virtual_memory_bytes", "Address space reserved.");
     families.Add({}, Field(fields, kVirtualBytesField));
-    // Not from /proc/stat, which a service with ProcSubset=pid does not see.
-    const double boot = static_cast<double>(now.wall_ns - now.mono_ns) / kNsPerSecond;
-    families.Gauge("process_start_time_seconds", "Unix time at which the process started.");
-    families.Add({}, boot + Field(fields, kStartTicksField) / ticks_per_second);
   }
+  // Not by /proc/stat, which a service with ProcSubset=pid does not see.
+  families.Gauge("process_start_time_seconds", "Unix time at which the process started.");
+  families.Add({}, static_cast<double>(started_wall_ns) / kNsPerSecond);
   if (const std::optional<uint64_t> open = OpenDescriptors(); open.has_value()) {
     families.Gauge("process_open_fds", "File descriptors open.");
     families.Add({}, *open);

@@ -2,13 +2,13 @@
 
 // The standard process metrics, from /proc/self.
 
-#include "limiter/core/clock.h"
+#include <cstdint>
+
 #include "limiter/metrics/families.h"
 
 namespace weir {
 
-// Adds process_*. A value that /proc does not give is left out. `now` tells when the machine
-// started: the same one at each call, so that no step of the clock moves the start.
-void AddProcessFamilies(Families& families, const Instant& now);
+// Adds process_*. A value that /proc does not give is left out.
+void AddProcessFamilies(Families& families, int64_t started_wall_ns);
 
 }  // namespace weir

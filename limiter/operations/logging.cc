@@ -95,16 +95,24 @@ bool& Json() {
   return json;
 }
 
+// U+200E, U+200F, U+202A to U+202E, U+2066 to U+2069: what follows would be shown in another order.
+bool IsBidiControl(std::string_view utf8) {
+  if (utf8.size() < 3 || utf8[0] != '\xE2') return false;
+  const auto last = static_cast<unsigned char>(utf8[2]);
+  if (utf8[1] == '\x81') return last >= 0xA6 && last <= 0xA9;
+  return utf8[1] == '\x80' && (last == 0x8E || last == 0x8F || (last >= 0xAA && last <= 0xAE));
+}
+
 // A value of a `key=value` line: quoted where it would not end at the next space.
 std::string FieldText(std::string_view value) {
-  std::string text = EscapedForLog(value);
-  if (!text.empty() && text.find_first_of(" \"=") == std::string::npos) return text;
-  std::string quoted = "\"";
-  for (const char c : text) {
-    if (c == '"') quoted += '\\';
-    quoted += c;
+  std::string escaped;
+  for (const char c : value) {
+    if (c == '"' || c == '\\') escaped += '\\';
+    escaped += c;
   }
-  return quoted + '"';
+  escaped = EscapedForLog(escaped);
+  if (!escaped.empty() && escaped.find_first_of(" \"=\\") == std::string::npos) return escaped;
+  return '"' + escaped + '"';
 }
 
 }  // namespace
@@ -116,14 +124,15 @@ std::string EscapedForLog(std::string_view text) {
     // U+0080 to U+009F are control characters too: a terminal may take U+009B for ESC [.
     const bool c1 =
         byte == 0xC2 && i + 1 < text.size() && static_cast<unsigned char>(text[i + 1]) < 0xA0;
-    const std::size_t size = c1 ? 2 : 1;
+    const bool bidi = IsBidiControl(text.substr(i, 3));
+    const std::size_t size = bidi ? 3 : c1 ? 2 : 1;
     if (byte == '\n') {
       out += "\\n";
     } else if (byte == '\r') {
       out += "\\r";
     } else if (byte == '\t') {
       out += "\\t";
-    } else if (byte < ' ' || byte == 0x7F || c1) {
+    } else if (byte < ' ' || byte == 0x7F || c1 || bidi) {
       for (std::size_t at = i; at < i + size; ++at) {
         absl::StrAppendFormat(&out, "\\x%02x", static_cast<unsigned char>(text[at]));
       }

@@ -50,6 +50,7 @@ absl::StatusOr<std::shared_ptr<grpc::ChannelCredentials>> CredentialsOf(const Cl
 
 struct Client::Impl {
   std::string server;
+  bool tls = false;
   std::shared_ptr<grpc::Channel> channel;
   std::unique_ptr<v1::Limiter::Stub> stub;
 };
@@ -61,6 +62,7 @@ absl::StatusOr<Client> Client::Create(const std::string& server, const ClientTls
   if (!tls.server_name.empty()) arguments.SetSslTargetNameOverride(tls.server_name);
   auto impl = std::make_unique<Impl>();
   impl->server = server;
+  impl->tls = tls.on;
   impl->channel = grpc::CreateCustomChannel(server, *credentials, arguments);
   impl->stub = v1::Limiter::NewStub(impl->channel);
   return Client(std::move(impl));
@@ -93,7 +95,8 @@ std::string Client::DescribeFailure(const absl::Status& status) const {
     return absl::StrCat(impl_->server, " answered ", cause);
   }
   return absl::StrCat("cannot ask ", impl_->server, ": ", cause,
-                      ": is weir serving gRPC there? --server HOST:PORT names another address");
+                      ": is weir serving gRPC there? --server HOST:PORT names another address",
+                      impl_->tls ? "" : ", --tls speaks TLS");
 }
 
 }  // namespace weir

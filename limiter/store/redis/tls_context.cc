@@ -10,8 +10,10 @@
 
 #include <array>
 #include <cstdint>
+#include <filesystem>
 #include <memory>
 #include <string>
+#include <system_error>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -59,6 +61,15 @@ absl::Status TlsContext::Reload() {
 }
 
 absl::StatusOr<TlsContext::Context> TlsContext::Load() const {
+  for (const std::string* file :
+       {&options_.ca_file, &options_.certificate_file, &options_.key_file}) {
+    // OpenSSL would wait for the writer of a pipe without end.
+    std::error_code error;
+    if (std::filesystem::is_fifo(*file, error)) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("redis tls: ", *file, " is not a regular file"));
+    }
+  }
   ERR_clear_error();
   Context context(SSL_CTX_new(TLS_client_method()));
   if (context == nullptr) return absl::InternalError("redis tls: " + TakeTlsError());

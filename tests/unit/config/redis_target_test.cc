@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include <optional>
 #include <string>
@@ -247,6 +248,9 @@ TEST(ReadPasswordFile, NamesTheFileItCannotUse) {
   EXPECT_THAT(std::string(ReadPasswordFile(folder.At("none")).status().message()),
               HasSubstr(folder.At("none")));
   EXPECT_FALSE(ReadPasswordFile(folder.path().string()).ok());
+  ASSERT_EQ(mkfifo(folder.At("pipe").c_str(), 0600), 0);
+  EXPECT_THAT(std::string(ReadPasswordFile(folder.At("pipe")).status().message()),
+              HasSubstr("pipe is not a regular file"));
   for (const std::string& content :
        {std::string(), std::string("\nhunter2"), std::string((64 << 10) + 1, 'x')}) {
     folder.Write("f", content);

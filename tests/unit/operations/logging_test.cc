@@ -59,6 +59,12 @@ TEST(Logging, AHostileTextIsOneHarmlessLine) {
   }
 }
 
+TEST(Logging, NothingTurnsTheOrderOfTheTextAround) {
+  EXPECT_EQ(EscapedForLog("a\u202Eb\u2066c\u200Fd"),
+            "a\\xe2\\x80\\xaeb\\xe2\\x81\\xa6c\\xe2\\x80\\x8fd");
+  EXPECT_EQ(EscapedForLog("\u2026 \u20AC \xE2\x80"), "\u2026 \u20AC \xE2\x80");
+}
+
 TEST(Logging, OrdinaryTextStaysAsItIs) {
   EXPECT_EQ(EscapedForLog("rules: Größe \"x\" \\n"), "rules: Größe \"x\" \\n");
 }
@@ -74,7 +80,7 @@ TEST(Logging, RepeatsAreCounted) {
 
 Denial HostileDenial() {
   return {.domain = kHostile,
-          .rule = "user",
+          .rule = R"(a\" source=b\)",
           .source = Source::kDeniedCache,
           .shadow = true,
           .key_hash = 0xABC,
@@ -91,6 +97,7 @@ TEST(Logging, ADenialIsALineOfFields) {
                                   "store=connected mode=enforce key=0000000000000000 "
                                   "suppressed=0"));
   ExpectPlain(lines[1]);
+  EXPECT_THAT(lines[1], HasSubstr(R"( rule="a\\\" source=b\\" source=denied_cache )"));
   EXPECT_THAT(lines[1], HasSubstr(" source=denied_cache store=isolated mode=shadow "
                                   "key=0000000000000abc suppressed=7"));
 }
@@ -102,7 +109,7 @@ TEST(Logging, ADenialInJsonHasItsFields) {
   ExpectPlain(lines[0]);
   const nlohmann::json parsed = nlohmann::json::parse(lines[0]);
   EXPECT_EQ(parsed["message"], "denied");
-  EXPECT_EQ(parsed["rule"], "user");
+  EXPECT_EQ(parsed["rule"], HostileDenial().rule);
   EXPECT_EQ(parsed["source"], "denied_cache");
   EXPECT_EQ(parsed["store"], "isolated");
   EXPECT_EQ(parsed["mode"], "shadow");

@@ -56,6 +56,9 @@ TEST_F(TlsContextTest, NamesTheFileThatCannotBeUsed) {
             std::string::npos);
   std::ofstream(File("text")) << "no certificate\n";
   EXPECT_NE(ProblemOf({File("text")}).find(File("text")), std::string::npos);
+  ASSERT_EQ(mkfifo(File("pipe").c_str(), 0600), 0);
+  EXPECT_NE(ProblemOf({File("ca"), File("cert"), File("pipe")}).find("not a regular file"),
+            std::string::npos);
 }
 
 TEST_F(TlsContextTest, RefusesAKeyOfAnotherCertificate) {
