@@ -19,4 +19,4 @@ def test_a_silent_server_is_given_up(command, binary):
     assert done.stdout == ""
     assert done.stderr == (
         f"weir {command}: cannot ask {address}: DEADLINE_EXCEEDED: no answer within 5s: is weir "
-        "serving gRPC there? --server HOST:PORT names another address\n")
+        "serving gRPC there? --server HOST:PORT names another address, --tls speaks TLS\n")
