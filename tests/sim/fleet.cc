@@ -10,12 +10,6 @@ constexpr std::size_t kViolationsMax = 20;
 // A denial is remembered this long at most (limiter/store/deny_cache.h), and some.
 constexpr int64_t kRememberedNs = 2 * kSecond;
 
-const char* SourceName(Source source) {
-  static constexpr const char* kNames[] = {"none",  "memory",       "lease",
-                                           "store", "denied cache", "policy"};
-  return kNames[static_cast<std::size_t>(source)];
-}
-
 }  // namespace
 
 Fleet::Fleet(World& world, SimStore& store, const SimOptions& options, MakeScheme make_scheme)
@@ -82,7 +76,7 @@ void Fleet::Ask(int index, int key, uint64_t hits) {
   Node& node = nodes_[static_cast<std::size_t>(index)];
   ++counts_.requests;
   node.host->Run([this, &node, index, key, hits] {
-    const Asked asked = {index, key, hits, node.host->clock().Now().mono_ns, world_.now_ns()};
+    const Asked asked = {index, key, hits, TimeOf(node), world_.now_ns()};
     node.scheme->Check(key, hits, [this, asked](const NodeAnswer& answer) { Told(asked, answer); });
   });
 }
@@ -91,7 +85,7 @@ void Fleet::AskPair(int index, int first, int second, uint64_t hits) {
   Node& node = nodes_[static_cast<std::size_t>(index)];
   ++counts_.requests;
   node.host->Run([this, &node, index, first, second, hits] {
-    const Asked asked = {index, first, hits, node.host->clock().Now().mono_ns, world_.now_ns()};
+    const Asked asked = {index, first, hits, TimeOf(node), world_.now_ns(), true};
     const bool known = node.scheme->CheckPair(
         first, second, hits, [this, asked, second](const NodeAnswer& one, const NodeAnswer& other) {
           TellPair(asked, second, one, other);
@@ -100,6 +94,11 @@ void Fleet::AskPair(int index, int first, int second, uint64_t hits) {
     Ask(index, first, hits);
     Ask(index, second, hits);
   });
+}
+
+StoreTime Fleet::TimeOf(const Node& node) {
+  const Instant now = node.host->clock().Now();
+  return {now.mono_ns, now.wall_ns};
 }
 
 // A key's hits are used only if the other key passes too.
@@ -124,7 +123,8 @@ void Fleet::Told(const Asked& asked, const NodeAnswer& answer) {
   if (world_.tracing()) {
     world_.Trace("node " + std::to_string(asked.node) + " key " + std::to_string(asked.key) +
                  " hits " + std::to_string(asked.hits) + ": " +
-                 (answer.allowed ? "allowed by " : "denied by ") + SourceName(answer.source));
+                 (answer.allowed ? "allowed by " : "denied by ") +
+                 std::string(kSourceNames[static_cast<std::size_t>(answer.source)]));
   }
   CheckTime(asked);
   CheckLive(asked);
@@ -141,9 +141,9 @@ void Fleet::Admitted(const Asked& asked, const NodeAnswer& answer) {
   if (asked.hits == 0) return;
   Node& node = nodes_[static_cast<std::size_t>(asked.node)];
   const bool by_policy = answer.source == Source::kPolicy;
-  const Instant now = node.host->clock().Now();
+  const StoreTime now = TimeOf(node);
   own_[{asked.node, node.host->incarnation(), asked.key}].push_back(
-      {{{now.mono_ns, now.wall_ns}, asked.hits}, by_policy});
+      {{now, asked.hits}, asked.pair ? asked.time : now, by_policy});
   if (by_policy) {
     if (options_.on_store_failure == OnStoreFailure::kDeny) {
       Violated(asked, "the policy deny allowed it");
@@ -167,7 +167,9 @@ void Fleet::Admitted(const Asked& asked, const NodeAnswer& answer) {
 // I5: what a node remembers as denied is denied in the store too; with a lease it has no live hit.
 void Fleet::CheckDenial(const Asked& asked, const NodeAnswer& answer) {
   const Node& node = nodes_[static_cast<std::size_t>(asked.node)];
-  if (all_admitted_) Violated(asked, std::string("denied by ") + SourceName(answer.source));
+  if (all_admitted_)
+    Violated(asked, std::string("denied by ") +
+                        std::string(kSourceNames[static_cast<std::size_t>(answer.source)]));
   if (answer.source == Source::kLease || asked.hits == 0) return;
   // With pairs a denial may be older than these hits: its own pair waited for the other key, or
   // another pair was denied and gave back what it had spent.
@@ -187,7 +189,7 @@ void Fleet::CheckTime(const Asked& asked) {
   const Host& host = *nodes_[static_cast<std::size_t>(asked.node)].host;
   if (host.paused_last_ns() >= asked.true_ns) return;
   const int64_t took_ns =
-      nodes_[static_cast<std::size_t>(asked.node)].host->clock().Now().mono_ns - asked.mono_ns;
+      nodes_[static_cast<std::size_t>(asked.node)].host->clock().Now().mono_ns - asked.time.mono_ns;
   if (took_ns > options_.store_wait_ns + kUs) {
     Violated(asked, "answered after " + std::to_string(took_ns) + " ns");
   }

@@ -57,8 +57,10 @@ class Fleet {
   const std::vector<std::vector<Admission>>& admissions() const { return admissions_; }
   // What a process admitted of a key, as it came, on the node's own clocks.
   struct OwnAdmission {
-    Admission admission;
+    Admission admission;  // when the caller heard of it
+    StoreTime earliest;   // when it may have been decided: one of a pair waits for the other
     bool by_policy = false;
+    bool known() const { return earliest.mono_ns == admission.time.mono_ns; }
   };
   using ProcessKey = std::tuple<int, uint64_t, int>;  // node, incarnation, key
   const std::map<ProcessKey, std::vector<OwnAdmission>>& own() const { return own_; }
@@ -71,10 +73,12 @@ class Fleet {
     int node;
     int key;
     uint64_t hits;
-    int64_t mono_ns;
+    StoreTime time;  // on the node's own clocks
     int64_t true_ns;
+    bool pair = false;
   };
 
+  static StoreTime TimeOf(const Node& node);  // by its own clocks
   void Start(Node& node);
   void ForgetLeases(int node);
   std::size_t Index(int node, int key) const {

@@ -106,8 +106,6 @@ SimOptions SwarmOptions(uint64_t seed) {
   options.lease.target_life_ns = rng.Pick<int64_t>({200 * kMs, 200 * kMs, 4 * kSecond});
   options.lease.share = rng.Pick<uint32_t>({8, 8, 4});
   options.rare = rng.Pick({0.0, 0.0, 0.003, 0.03});
-  // When each of a pair was decided is not known well enough to judge local shares by it.
-  if (options.load.pairs > 0) options.rare = 0;
   options.waiting_max = rng.Pick<std::size_t>({1'000, 1'000, 1'000, 30});
   return options;
 }

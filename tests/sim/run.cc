@@ -29,27 +29,29 @@ Limit ShareOf(const Limit& limit, int nodes) {
 }
 
 // The share of a window begins with what the process itself admitted in it: the most hits by which
-// all it admitted so far was above the share when the policy admitted some. `wait_ns`: how much
-// later than it was decided a request may be answered, which is when it is known here.
-uint64_t AboveShare(const Limit& share, int64_t wait_ns,
-                    const std::vector<Fleet::OwnAdmission>& own) {
-  const bool fixed = share.algorithm == Algorithm::kFixedWindow;
+// all it admitted so far was above the share when the policy admitted some.
+uint64_t AboveShare(const Limit& share, const std::vector<Fleet::OwnAdmission>& own) {
   uint64_t above = 0;
   uint64_t inside = 0;
   std::size_t first = 0;
   for (std::size_t at = 0; at < own.size(); ++at) {
     const Fleet::OwnAdmission& last = own[at];
-    inside += last.admission.hits;
+    const StoreTime& now = last.admission.time;
     const auto left = [&](const StoreTime& time) {
-      const StoreTime& now = last.admission.time;
-      const int64_t wall_ns = time.wall_ns - wait_ns;
-      if (fixed) return wall_ns / share.window_ns != now.wall_ns / share.window_ns;
-      return time.mono_ns <= now.mono_ns - share.window_ns + wait_ns;
+      return share.algorithm == Algorithm::kFixedWindow
+                 ? time.wall_ns / share.window_ns != now.wall_ns / share.window_ns
+                 : time.mono_ns <= now.mono_ns - share.window_ns;
     };
+    inside += last.admission.hits;
     for (; first <= at && left(own[first].admission.time); ++first) {
       inside -= own[first].admission.hits;
     }
-    if (last.by_policy && inside > share.hits) above = std::max(above, inside - share.hits);
+    if (!last.by_policy || !last.known() || inside <= share.hits) continue;
+    uint64_t surely = 0;
+    for (std::size_t i = first; i <= at; ++i) {
+      if (!left(own[i].earliest)) surely += own[i].admission.hits;
+    }
+    if (surely > share.hits) above = std::max(above, surely - share.hits);
   }
   return above;
 }
@@ -61,14 +63,13 @@ void JudgeShares(const SimOptions& options, const Fleet& fleet, RunResult& resul
     uint64_t excess = 0;
     if (share.algorithm == Algorithm::kTokenBucket || share.capacity == 0) {
       std::vector<Admission> by_policy;
-      for (const auto& [admission, policy] : own) {
-        if (policy) by_policy.push_back(admission);
+      for (const Fleet::OwnAdmission& one : own) {
+        if (one.by_policy && one.known()) by_policy.push_back(one.admission);
       }
       excess = Judge(share, by_policy, {}).excess;
     } else if (share.algorithm == Algorithm::kSlidingWindow || !fleet.wall_stepped(node)) {
       // A wall clock that steps makes windows of its own.
-      // One key of a pair is decided before the other.
-      excess = AboveShare(share, options.load.pairs > 0 ? options.store_wait_ns : 0, own);
+      excess = AboveShare(share, own);
     }
     if (excess == 0) continue;
     result.violations.push_back("local share of node " + std::to_string(node) + " key " +
