@@ -10,6 +10,7 @@
 #include <event2/util.h>
 #include <netdb.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <pthread.h>
 #include <sys/socket.h>
 
@@ -147,6 +148,10 @@ absl::Status HttpServer::Impl::Listen() {
                                                std::strerror(errno), "; choose another with --",
                                                options_.name));
   }
+  // Its connections inherit it: else the end of a long answer waits for the client's ACK, 40 ms.
+  const int no_delay = 1;
+  setsockopt(evconnlistener_get_fd(listener_), IPPROTO_TCP, TCP_NODELAY, &no_delay,
+             sizeof(no_delay));
   evhttp_bind_listener(http_.get(), listener_);
   // Without it a process out of descriptors would spin: the connection stays ready to be accepted.
   evconnlistener_set_error_cb(listener_, [](evconnlistener*, void*) { running_here->Pause(); });
