@@ -60,7 +60,6 @@ class Fleet {
     Admission admission;  // when the caller heard of it
     StoreTime earliest;   // when it may have been decided: one of a pair waits for the other
     bool by_policy = false;
-    bool known() const { return earliest.mono_ns == admission.time.mono_ns; }
   };
   using ProcessKey = std::tuple<int, uint64_t, int>;  // node, incarnation, key
   const std::map<ProcessKey, std::vector<OwnAdmission>>& own() const { return own_; }

@@ -46,7 +46,7 @@ uint64_t AboveShare(const Limit& share, const std::vector<Fleet::OwnAdmission>& 
     for (; first <= at && left(own[first].admission.time); ++first) {
       inside -= own[first].admission.hits;
     }
-    if (!last.by_policy || !last.known() || inside <= share.hits) continue;
+    if (!last.by_policy || inside <= share.hits) continue;
     uint64_t surely = 0;
     for (std::size_t i = first; i <= at; ++i) {
       if (!left(own[i].earliest)) surely += own[i].admission.hits;
@@ -64,7 +64,7 @@ void JudgeShares(const SimOptions& options, const Fleet& fleet, RunResult& resul
     if (share.algorithm == Algorithm::kTokenBucket || share.capacity == 0) {
       std::vector<Admission> by_policy;
       for (const Fleet::OwnAdmission& one : own) {
-        if (one.by_policy && one.known()) by_policy.push_back(one.admission);
+        if (one.by_policy) by_policy.push_back(one.admission);
       }
       excess = Judge(share, by_policy, {}).excess;
     } else if (share.algorithm == Algorithm::kSlidingWindow || !fleet.wall_stepped(node)) {

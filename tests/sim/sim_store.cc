@@ -128,15 +128,13 @@ void SimStore::StepClock(int64_t ns) {
   exception.before = Now();
   clock_.StepWall(ns);
   exception.after = Now();
-  // Of two primaries each has windows that it forgets.
-  const uint64_t primaries = split() ? 2 : 1;
   for (std::size_t i = 0; i < keys_.size(); ++i) {
     const Limit& limit = keys_[i].limit;
     // Only a window's count is lost by a step back; a clamped bucket only has less. What is out on
     // leases of the window that was is then spent in the one that comes again.
     const bool fixed = limit.algorithm == Algorithm::kFixedWindow;
     const uint64_t out = fixed && ns < 0 ? out_[i].hits : 0;
-    exception.hits.push_back(ns > 0 || fixed ? primaries * limit.capacity + out : 0);
+    exception.hits.push_back(ns > 0 || fixed ? limit.capacity + out : 0);
   }
   if (old_keys_.has_value()) {
     // The windows of before and after the step are not neighbours.
